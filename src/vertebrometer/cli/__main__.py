@@ -1,0 +1,6 @@
+"""``python -m vertebrometer.cli``."""
+
+from vertebrometer.cli import main
+
+if __name__ == "__main__":
+    main()

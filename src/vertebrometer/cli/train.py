@@ -1,0 +1,42 @@
+"""``vertebrometer train``: networks from a configuration file."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vertebrometer.errors import MissingExtraError
+
+app = typer.Typer(help="Train networks (needs the extra `train`).", no_args_is_help=True)
+
+Config = Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="CONFIG.toml", help="Settings.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the last checkpoint of this configuration.")
+]
+
+
+@app.command("segmentation")
+def segmentation(config: Config, resume: Resume = False) -> None:
+    """Train the network that finds vertebral bodies."""
+    _require_torch()
+    from vertebrometer.training import run_segmentation
+
+    run_segmentation(config, resume=resume)
+
+
+@app.command("points")
+def points(config: Config, resume: Resume = False) -> None:
+    """Train the network that looks again at each body and places its six points."""
+    _require_torch()
+    from vertebrometer.training import run_points
+
+    run_points(config, resume=resume)
+
+
+def _require_torch() -> None:
+    if find_spec("torch") is None:
+        msg = "training needs torch: pip install 'vertebrometer[train]'"
+        raise MissingExtraError(msg)

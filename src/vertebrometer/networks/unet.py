@@ -1,0 +1,18 @@
+"""U-Net (Ronneberger et al., MICCAI 2015), padded, with batch norm."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from vertebrometer.networks.settings import NetworkConfig
+from vertebrometer.networks.skeleton import ConvNormReLU, SegmentationNetwork
+
+
+def plain_unit(in_channels: int, out_channels: int) -> nn.Module:
+    """Two convolutions, one after the other."""
+    return nn.Sequential(ConvNormReLU(in_channels, out_channels), ConvNormReLU(out_channels, out_channels))
+
+
+def unet(config: NetworkConfig) -> SegmentationNetwork:
+    """Build the U-Net that `config` describes."""
+    return SegmentationNetwork(config, plain_unit)

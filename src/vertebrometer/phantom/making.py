@@ -1,0 +1,173 @@
+"""Applies phantom settings: the film and its exact truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, SixPoints
+from vertebrometer.geometry import Affine
+from vertebrometer.phantom.bones import draw_arches, draw_bodies, draw_pelvis, draw_ribs, draw_sacrum, trabecular_texture
+from vertebrometer.phantom.canvas import Canvas
+from vertebrometer.phantom.film import collimated, expose, mark, process, shut, smear
+from vertebrometer.phantom.settings import FIELDS, PhantomSettings, ViewSettings, draw_phantom
+from vertebrometer.phantom.spine import PlacedBody, Spine, stack
+from vertebrometer.phantom.surroundings import (
+    draw_aorta,
+    draw_arms,
+    draw_cement,
+    draw_rods,
+    draw_soft_tissue,
+    implants,
+)
+from vertebrometer.radiographs import PixelSpacing, Radiograph, SpacingSource
+from vertebrometer.types import BoolMask, FloatArray, PointsRC
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Phantom:
+    """A synthetic film, what is truly on it, and what it was made of."""
+
+    radiograph: Radiograph
+    truth: FilmTruth
+    settings: PhantomSettings
+
+
+def phantom_of(seed: int, *, field: str | None = None, pixel_mm: float | None = None) -> Phantom:
+    """Draw and make one phantom; the same seed gives the same film."""
+    return make_phantom(draw_phantom(np.random.default_rng(seed), field=field, pixel_mm=pixel_mm))
+
+
+def make_phantom(settings: PhantomSettings) -> Phantom:
+    """Make the film that `settings` describe, and its truth in pixels of that film."""
+    rng = np.random.default_rng(settings.texture_seed)
+    view = settings.view
+    spine = stack(list(settings.bodies), sacral_slope_deg=settings.sacral_slope_deg, compensation=settings.compensation)
+    canvas = _canvas(spine, settings)
+    held = implants(spine, settings.rods, rng)
+    _draw_patient(canvas, spine, settings, held, rng)
+    log_film = expose(canvas.attenuation, settings.imaging, view.pixel_mm, rng)
+    film = process(log_film, canvas.attenuation > 1.5, settings.imaging, view.pixel_mm, rng)
+    truth = _truth(canvas, spine, view, {id(body) for body in held})
+    if not view.anterior_left:
+        film, truth = film[:, ::-1].copy(), mirrored(truth)
+    film = mark(shut(film, view), settings.marks, view.pixel_mm, rng)
+    film = smear(film, settings.imaging.smear, rng)
+    steps = 2**settings.imaging.bits - 1
+    radiograph = Radiograph(
+        image=np.asarray(np.round(film * steps) / steps, dtype=np.float32),
+        spacing=PixelSpacing(view.pixel_mm, view.pixel_mm, SpacingSource.CALIBRATED),
+        name="phantom",
+        facts={"field": view.field},
+    )
+    return Phantom(radiograph, truth, settings)
+
+
+def _draw_patient(
+    canvas: Canvas, spine: Spine, settings: PhantomSettings, held: list[PlacedBody], rng: np.random.Generator
+) -> None:
+    habitus = settings.habitus
+    texture = trabecular_texture(rng, canvas.shape, canvas.pixel_mm)
+    draw_soft_tissue(canvas, spine, habitus, rng)
+    draw_bodies(canvas, spine, texture)
+    draw_arches(canvas, spine, rng, texture)
+    draw_sacrum(canvas, spine, settings, texture)
+    draw_ribs(canvas, spine, habitus.rib_strength, rng)
+    draw_pelvis(canvas, spine, habitus.pelvis, rng)
+    if habitus.arms:
+        draw_arms(canvas, spine, rng)
+    if habitus.aorta > 0:
+        draw_aorta(canvas, spine, habitus.aorta, rng)
+    for body in spine.bodies:
+        if body.shape.implant == "cement":
+            draw_cement(canvas, body, rng)
+    if held:
+        draw_rods(canvas, held, rng)
+
+
+def _canvas(spine: Spine, settings: PhantomSettings) -> Canvas:
+    """Turn the spine upright, tilt it as asked and put the field of view over its levels."""
+    view = settings.view
+    first, last = FIELDS[view.field]
+    levels = [body.shape.level for body in spine.bodies]
+    top = spine.bodies[levels.index(first)].centre_mm
+    bottom = spine.s1_endplate_mm.mean(axis=0) if last == "S1" else spine.bodies[levels.index(_last(levels, last))].centre_mm
+    lean = np.rad2deg(np.arctan2(*(bottom - top)[::-1]))
+    middle = (top + bottom) / 2 + np.array(view.centre_mm)
+    film_centre = (np.array([view.rows, view.cols]) - 1) / 2
+    turn = settings.lean_deg - lean + view.tilt_deg
+    to_film = Affine.about(middle, film_centre, turn_deg=float(turn), zoom=1 / view.pixel_mm)
+    distance_px = view.source_distance_mm
+    return Canvas(
+        shape=(view.rows, view.cols),
+        pixel_mm=view.pixel_mm,
+        to_film=to_film,
+        beam_rc=film_centre,
+        source_distance_mm=distance_px,
+    )
+
+
+def _last(levels: list[str], wanted: str) -> str:
+    """The wanted level, or the lowest one there is (some spines have no L5)."""
+    return wanted if wanted in levels else levels[-1]
+
+
+def _truth(canvas: Canvas, spine: Spine, view: ViewSettings, held: set[int]) -> FilmTruth:
+    open_field = collimated(view) if view.anterior_left else collimated(view)[:, ::-1]
+    bodies = []
+    for body in spine.bodies:
+        contour = canvas.place(body.outline_mm())
+        if not _touches(contour, open_field):
+            continue
+        implant = "metal" if id(body) in held else body.shape.implant
+        bodies.append(
+            BodyTruth(
+                level=body.shape.level,
+                points=SixPoints(canvas.place(body.six_points_mm().points_rc)),
+                contour_rc=contour,
+                whole=_inside(contour, open_field),
+                fracture=body.shape.fracture,
+                implant=implant,
+            )
+        )
+    s1 = canvas.place(spine.s1_endplate_mm)
+    return FilmTruth(
+        file="",
+        shape=(view.rows, view.cols),
+        bodies=tuple(bodies),
+        facing=Facing.LEFT,
+        s1_endplate_rc=s1 if _inside(s1, open_field) else None,
+    )
+
+
+def _inside(points_rc: PointsRC, open_field: BoolMask) -> bool:
+    rounded = np.round(points_rc).astype(int)
+    rows, cols = open_field.shape
+    within = (rounded >= 0).all() and (rounded[:, 0] < rows).all() and (rounded[:, 1] < cols).all()
+    return bool(within and open_field[rounded[:, 0], rounded[:, 1]].all())
+
+
+def _touches(points_rc: PointsRC, open_field: BoolMask) -> bool:
+    rows, cols = open_field.shape
+    kept = np.round(points_rc).astype(int)
+    kept = kept[(kept >= 0).all(axis=1) & (kept[:, 0] < rows) & (kept[:, 1] < cols)]
+    return bool(len(kept) and open_field[kept[:, 0], kept[:, 1]].any())
+
+
+def mirrored(truth: FilmTruth) -> FilmTruth:
+    """Return the truth of the mirrored film."""
+    width = truth.shape[1]
+
+    def flip(points_rc: FloatArray) -> FloatArray:
+        return np.column_stack([points_rc[:, 0], width - 1 - points_rc[:, 1]])
+
+    facing = {Facing.LEFT: Facing.RIGHT, Facing.RIGHT: Facing.LEFT}.get(truth.facing, Facing.UNKNOWN)
+    return replace(
+        truth,
+        facing=facing,
+        bodies=tuple(
+            replace(body, points=SixPoints(flip(body.points.points_rc)), contour_rc=flip(body.contour_rc)) for body in truth.bodies
+        ),
+        s1_endplate_rc=None if truth.s1_endplate_rc is None else flip(truth.s1_endplate_rc),
+    )

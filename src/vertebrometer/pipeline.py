@@ -1,0 +1,132 @@
+"""Radiograph to report: the one place where the rooms meet."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from vertebrometer.anatomy import Facing, Reason
+from vertebrometer.compression import Definition, IntervalCalibration
+from vertebrometer.config import settings_as_dict
+from vertebrometer.quality import film_reasons
+from vertebrometer.radiographs import Radiograph
+from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
+from vertebrometer.runtime import OnnxPredictor, open_weights
+from vertebrometer.segmentation import Segmentation, segment
+
+log = logging.getLogger(__name__)
+
+COARSE_WEIGHTS: Final = "coarse"
+POINTS_WEIGHTS: Final = "points"
+
+CALIBRATION: Final = IntervalCalibration()
+"""Set by ``python benchmarks/calibrate.py`` on phantoms and projected CT that nothing was trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureSettings:
+    """How films are measured; saved whole with every report."""
+
+    definition: Definition = Definition.ADJACENT_MEAN
+    facing: Facing = Facing.UNKNOWN
+    """Given by a reader; UNKNOWN lets the film tell."""
+    levels: Mapping[int, str] = field(default_factory=dict)
+    """Names that a reader gave: number of the body from the top (from 1) to its level."""
+    force: bool = False
+    """Measure in spite of all reasons against it; the report records them."""
+    threads: int = 0
+    """CPU threads of the networks; 0 leaves that to the machine."""
+
+
+class Measurer:
+    """Measures films with the shipped networks; opened once, used for many films.
+
+    Raises
+    ------
+    WeightsError
+        The shipped weights are missing or damaged.
+    """
+
+    def __init__(self, settings: MeasureSettings | None = None, *, weights: Path | None = None) -> None:
+        self.settings = settings or MeasureSettings()
+        where = {} if weights is None else {"folder": weights}
+        self._coarse = open_weights(COARSE_WEIGHTS, threads=self.settings.threads, **where)
+        self._points = open_weights(POINTS_WEIGHTS, threads=self.settings.threads, **where)
+
+    @property
+    def models(self) -> tuple[ModelUsed, ...]:
+        """Name, version and checksum of each network."""
+        return tuple(_model_used(predictor) for predictor in (self._coarse, self._points))
+
+    @property
+    def model_hashes(self) -> dict[str, str]:
+        """SHA-256 of each weight file, by name."""
+        return {model.name: model.sha256 for model in self.models}
+
+    def segment(self, radiograph: Radiograph) -> Segmentation:
+        """Find and outline the bodies of a film."""
+        return segment(
+            radiograph.image,
+            pixel_rc=radiograph.pixel_rc,
+            pixel_mm=radiograph.spacing.col_mm if radiograph.spacing else None,
+            coarse=self._coarse,
+            points=self._points,
+            facing=self.settings.facing,
+            pinned={number - 1: name for number, name in self.settings.levels.items()},
+        )
+
+    def measure(self, radiograph: Radiograph, *, sha256: str = "") -> FilmReport:
+        """Measure one film.
+
+        Parameters
+        ----------
+        radiograph : Radiograph
+            As `read_radiograph` gives it.
+        sha256 : str, optional
+            Checksum of the file that it was read from, kept in the report.
+        """
+        started = time.perf_counter()
+        found = self.segment(radiograph)
+        reasons = film_reasons(radiograph, found)
+        settings = settings_as_dict(self.settings)
+        return measured_report(
+            found.vertebrae,
+            film=film_facts(radiograph, sha256=sha256),
+            facing=found.facing,
+            facing_confidence=found.facing_confidence,
+            definition=self.settings.definition,
+            models=self.models,
+            settings=settings,
+            reasons=reasons,
+            overruled=tuple(Reason) if self.settings.force else (),
+            calibration=CALIBRATION,
+            elapsed_s=time.perf_counter() - started,
+        )
+
+
+def measure(radiograph: Radiograph, settings: MeasureSettings | None = None) -> FilmReport:
+    """Measure one film with the shipped networks; for many films keep a `Measurer`."""
+    return Measurer(settings).measure(radiograph)
+
+
+def film_facts(radiograph: Radiograph, *, sha256: str = "") -> FilmFacts:
+    """What a report tells of a film."""
+    spacing = radiograph.spacing
+    return FilmFacts(
+        file=radiograph.name,
+        sha256=sha256,
+        rows=radiograph.image.shape[0],
+        cols=radiograph.image.shape[1],
+        spacing_mm=spacing.rc if spacing else None,
+        spacing_source=spacing.source.value if spacing else "none",
+        aspect=radiograph.pixel_rc[0] / radiograph.pixel_rc[1],
+        facts=radiograph.facts,
+    )
+
+
+def _model_used(predictor: OnnxPredictor) -> ModelUsed:
+    return ModelUsed(name=predictor.card.name, version=predictor.card.version, sha256=predictor.sha256)

@@ -1,0 +1,28 @@
+"""Many films of many spines, one after the other, from one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from vertebrometer.anatomy import FilmTruth
+from vertebrometer.errors import SettingsError
+from vertebrometer.projection.projector import project
+from vertebrometer.projection.settings import draw_projection
+from vertebrometer.projection.spine import SpineVolume
+from vertebrometer.radiographs import Radiograph
+
+
+def projected_films(
+    spines: Sequence[SpineVolume], count: int, seed: int, *, crush_rate: float = 0.3
+) -> Iterator[tuple[Radiograph, FilmTruth]]:
+    """Make `count` films, taking the spines in turn; film n is the same whatever `count` is."""
+    if not spines:
+        msg = "no spine to project; give at least one, such as those that spines_in finds"
+        raise SettingsError(msg)
+    for number in range(count):
+        # One stream for each film, so that any of them can be made alone.
+        rng = np.random.default_rng([seed, number])
+        spine = spines[number % len(spines)]
+        yield project(spine, draw_projection(rng, spine, crush_rate=crush_rate))

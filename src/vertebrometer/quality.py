@@ -1,0 +1,33 @@
+"""Is this a lateral film of the spine at all? Reasons against measuring a film as a whole."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from vertebrometer.anatomy import Facing, Reason
+from vertebrometer.radiographs import Radiograph
+from vertebrometer.segmentation import Segmentation
+
+LEAST_BODIES: Final = 3
+"""Equation 1 needs three bodies; a film with fewer tells nothing."""
+LEAST_CONFIDENCE: Final = 0.45
+"""Median confidence of bodies below which a film counts as no lateral spine."""
+
+
+def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, ...]:
+    """Return what speaks against measuring a film; the order is that of weight."""
+    reasons: list[Reason] = []
+    confidence = [vertebra.confidence for vertebra in found.vertebrae]
+    if not confidence:
+        reasons.append(Reason.NO_BODIES_FOUND)
+    elif float(np.median(confidence)) < LEAST_CONFIDENCE:
+        reasons.append(Reason.NOT_A_LATERAL_SPINE)
+    elif len(confidence) < LEAST_BODIES:
+        reasons.append(Reason.TOO_FEW_BODIES)
+    if confidence and found.facing is Facing.UNKNOWN:
+        reasons.append(Reason.FACING_UNSURE)
+    if radiograph.spacing is None:
+        reasons.append(Reason.NO_SPACING)
+    return tuple(reasons)

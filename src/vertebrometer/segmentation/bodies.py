@@ -1,0 +1,290 @@
+"""A film to vertebral bodies: coarse chain, fine reading, missed bodies looked for, doubts told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from vertebrometer.anatomy import Facing, Reason, SixPoints, Vertebra
+from vertebrometer.geometry import polygon_area
+from vertebrometer.segmentation.coarse import CoarseFinding, find_bodies
+from vertebrometer.segmentation.coarse_view import COARSE_PIXEL_MM, coarse_contrast, resampled
+from vertebrometer.segmentation.fine import FineReading, read_bodies
+from vertebrometer.segmentation.frames import BodyPose, downward, pose_of
+from vertebrometer.segmentation.naming import name_levels
+from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
+
+BODY_FROM: Final = 0.35
+"""Below this chance a found body is dropped."""
+EXTRA_FROM: Final = 0.7
+"""A body that the coarse stage missed is added from this chance on."""
+FACING_FROM: Final = 0.5
+"""Share by which votes for one side must outweigh the other's before the film counts as facing it."""
+HARDLY_SEEN_SD: Final = 0.09
+"""Spread of the anterior points over the body's height beyond which a body can hardly be seen."""
+_FLAG_FROM: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Segmentation:
+    """All bodies of one film in pixels of the film as stored."""
+
+    vertebrae: tuple[Vertebra, ...]
+    facing: Facing
+    facing_confidence: float
+    sacrum_seen: float
+    """0 to 1: how sure the sacrum is in view below the last body."""
+
+
+def segment(
+    image: GrayImage,
+    *,
+    pixel_rc: tuple[float, float],
+    pixel_mm: float | None,
+    coarse: Predictor,
+    points: Predictor,
+    facing: Facing = Facing.UNKNOWN,
+    pinned: Mapping[int, str] | None = None,
+) -> Segmentation:
+    """Find and outline the vertebral bodies of a lateral film.
+
+    Parameters
+    ----------
+    image : GrayImage
+        The film, air dark and bone bright.
+    pixel_rc : tuple of float
+        Relative height and width of a pixel; only their ratio matters here.
+    pixel_mm : float or None
+        Width of a pixel where known; without it the scale is found from the bodies.
+    coarse, points : Predictor
+        The two trained networks.
+    facing : Facing
+        Given by a reader; UNKNOWN lets the film tell.
+    pinned : mapping, optional
+        Place of a body from the top (from 0) to the name a reader gave it.
+    """
+    square = resampled(image, (pixel_rc[0] / pixel_rc[1], 1.0)) if pixel_rc[0] != pixel_rc[1] else None
+    film = image if square is None else square.image
+    scale = (1.0, 1.0) if square is None else square.scale_rc
+    finding, mirrored, side, confidence = _facing_left(film, coarse, pixel_mm, facing)
+    level_film = np.ascontiguousarray(film[:, ::-1]) if mirrored else film
+    readings = _readings(level_film, finding, points)
+    sacrum = _sacrum_follows(finding, readings)
+    vertebrae = _vertebrae(readings, level_film.shape, sacrum, pinned)
+    back = _Back(mirrored, film.shape[1], scale)
+    return Segmentation(
+        vertebrae=tuple(back.vertebra(v) for v in vertebrae),
+        facing=side,
+        facing_confidence=confidence,
+        sacrum_seen=sacrum,
+    )
+
+
+def _facing_left(
+    film: GrayImage, coarse: Predictor, pixel_mm: float | None, given: Facing
+) -> tuple[CoarseFinding, bool, Facing, float]:
+    """Find bodies on the film, or on its mirror image where it faces right.
+
+    So a film and its mirror image are measured on the very same pixels.
+    """
+    even = coarse_contrast(film)
+    first = find_bodies(even, coarse, pixel_mm=pixel_mm, coarse_mm=COARSE_PIXEL_MM)
+    vote = first.front_right
+    confidence = abs(vote)
+    side = given if given is not Facing.UNKNOWN else (Facing.RIGHT if vote > 0 else Facing.LEFT)
+    if side is Facing.RIGHT:
+        other = coarse_contrast(np.ascontiguousarray(film[:, ::-1]))
+        first = find_bodies(other, coarse, pixel_mm=pixel_mm, coarse_mm=COARSE_PIXEL_MM)
+    finding = _turned_left(first)
+    known = given is not Facing.UNKNOWN or confidence >= FACING_FROM
+    return finding, side is Facing.RIGHT, side if known and first.bodies else Facing.UNKNOWN, 1.0 if given is not Facing.UNKNOWN else confidence
+
+
+def _turned_left(finding: CoarseFinding) -> CoarseFinding:
+    """Let every body have its back on the right."""
+    bodies = tuple(
+        body
+        if body.pose.backward_rc[1] > 0
+        else replace(body, pose=BodyPose(body.pose.centre_rc, -body.pose.backward_rc, body.pose.depth_px))
+        for body in finding.bodies
+    )
+    return replace(finding, bodies=bodies)
+
+
+def _readings(film: GrayImage, finding: CoarseFinding, points: Predictor) -> list[FineReading]:
+    """Read the found bodies, drop false ones, look for missed ones between and beyond them."""
+    readings = _sound(read_bodies(film, [body.pose for body in finding.bodies], points), BODY_FROM)
+    for _ in range(2):
+        missed = _between(readings) + _beyond(readings, film.shape)
+        extra = _sound(read_bodies(film, missed, points), EXTRA_FROM)
+        extra = [reading for reading in extra if not any(_same(reading, other) for other in readings)]
+        if not extra:
+            break
+        readings = _sound([*readings, *extra], BODY_FROM)
+    return readings
+
+
+def _sound(readings: Sequence[FineReading], least: float) -> list[FineReading]:
+    """Keep what looks like a body, one reading for each, from the top."""
+    kept: list[FineReading] = []
+    for reading in sorted(readings, key=lambda r: -r.is_body):
+        if reading.is_body >= least and not any(_same(reading, other) for other in kept):
+            kept.append(reading)
+    return sorted(kept, key=lambda r: float(r.points.centre_rc[0]))
+
+
+def _same(first: FineReading, second: FineReading) -> bool:
+    """Whether two readings are of one body: nearer to each other than half of the lower one's height."""
+    apart = float(np.linalg.norm(first.points.centre_rc - second.points.centre_rc))
+    return apart < 0.5 * max(_height(first), _height(second))
+
+
+def _height(reading: FineReading) -> float:
+    sa, _, sp, ip, _, ia = reading.points.points_rc
+    return float(np.linalg.norm((ip + ia) / 2 - (sa + sp) / 2))
+
+
+def _steps(readings: Sequence[FineReading]) -> list[int]:
+    """How many levels each body lies below the one before it, by the distance of their centres."""
+    centres = np.array([reading.points.centre_rc for reading in readings])
+    if len(centres) < 2:
+        return []
+    away = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    depth = np.array([pose_of(reading.points).depth_px for reading in readings])
+    # Neighbours lie about one depth apart; the film's own median tells more than any norm.
+    usual = np.median(away / ((depth[:-1] + depth[1:]) / 2))
+    expected = np.clip(usual, 0.7, 1.35) * (depth[:-1] + depth[1:]) / 2
+    return [max(1, round(float(a / e))) for a, e in zip(away, expected, strict=True)]
+
+
+def _between(readings: Sequence[FineReading]) -> list[BodyPose]:
+    """Poses where a body should lie between two that are too far apart."""
+    poses = []
+    for upper, lower, step in zip(readings, readings[1:], _steps(readings), strict=False):
+        for n in range(1, step):
+            share = n / step
+            poses.append(_mixed(pose_of(upper.points), pose_of(lower.points), share))
+    return poses
+
+
+def _mixed(upper: BodyPose, lower: BodyPose, share: float) -> BodyPose:
+    back = (1 - share) * upper.backward_rc + share * lower.backward_rc
+    return BodyPose(
+        (1 - share) * upper.centre_rc + share * lower.centre_rc,
+        back / np.linalg.norm(back),
+        (1 - share) * upper.depth_px + share * lower.depth_px,
+    )
+
+
+def _beyond(readings: Sequence[FineReading], shape: tuple[int, ...]) -> list[BodyPose]:
+    """Poses of the next body above the first and below the last, where they lie on the film."""
+    if len(readings) < 2:
+        return []
+    poses = []
+    for end, inner in ((readings[0], readings[1]), (readings[-1], readings[-2])):
+        pose, other = pose_of(end.points), pose_of(inner.points)
+        centre = 2 * pose.centre_rc - other.centre_rc
+        if (centre > 0).all() and (centre < np.array(shape)).all():
+            back = 2 * pose.backward_rc - other.backward_rc
+            poses.append(BodyPose(centre, back / np.linalg.norm(back), pose.depth_px))
+    return poses
+
+
+def _sacrum_follows(finding: CoarseFinding, readings: Sequence[FineReading]) -> float:
+    """How sure the sacrum lies next below the last body."""
+    if finding.sacrum_rc is None or not readings:
+        return 0.0
+    last = readings[-1]
+    pose = pose_of(last.points)
+    step = finding.sacrum_rc - last.points.centre_rc
+    far = float(np.linalg.norm(step)) / pose.depth_px
+    below = float(step @ downward(pose.backward_rc)) / max(float(np.linalg.norm(step)), 1e-9)
+    return finding.sacrum_score if 0.5 < far < 1.7 and below > 0.4 else 0.0
+
+
+def _vertebrae(
+    readings: Sequence[FineReading], shape: tuple[int, ...], sacrum: float, pinned: Mapping[int, str] | None
+) -> list[Vertebra]:
+    naming = name_levels(
+        [reading.level_log_chance for reading in readings], _steps(readings), sacrum_below_last=sacrum, pinned=pinned
+    )
+    return [
+        Vertebra(
+            points=reading.points,
+            contour_rc=reading.contour_rc,
+            confidence=confidence_of(reading),
+            level=level,
+            level_confidence=naming.confidence,
+            point_sd_px=reading.point_sd_px,
+            reasons=_doubts(reading, shape),
+        )
+        for reading, level in zip(readings, naming.levels, strict=True)
+    ]
+
+
+def confidence_of(reading: FineReading) -> float:
+    """0 to 1: chance that this is a body, less where its points are spread."""
+    return float(np.clip(reading.is_body * np.exp(-((_spread(reading) / 0.12) ** 2)), 0, 1))
+
+
+def _spread(reading: FineReading) -> float:
+    """Spread of the anterior points along the body, over its height."""
+    return float(np.sqrt((reading.point_sd_px[[0, 5], 0] ** 2).mean())) / max(_height(reading), 1e-6)
+
+
+def _doubts(reading: FineReading, shape: tuple[int, ...]) -> tuple[Reason, ...]:
+    corners = reading.points.corners_rc
+    out = (corners < -0.5).any() or (corners > np.array(shape) - 0.5).any()
+    near = (corners < 3).any() or (corners > np.array(shape) - 4).any()
+    checks = (
+        (Reason.CUT_BY_BORDER, bool(out) or (bool(near) and reading.cut > 0.3) or reading.cut > 0.85),
+        (Reason.METALWORK, reading.metal > _FLAG_FROM),
+        (Reason.CEMENT, reading.cement > _FLAG_FROM),
+        (Reason.IMPLAUSIBLE_SHAPE, not plausible(reading.points)),
+        (Reason.LOW_CONFIDENCE, reading.is_body < 0.5 or _spread(reading) > HARDLY_SEEN_SD),
+    )
+    return tuple(reason for reason, holds in checks if holds)
+
+
+def plausible(points: SixPoints) -> bool:
+    """Whether four corners could be those of a vertebral body, however crushed."""
+    sa, sp, ip, ia = points.corners_rc
+    anterior, posterior = float(np.linalg.norm(sa - ia)), float(np.linalg.norm(sp - ip))
+    depth = pose_of(points).depth_px
+    area = polygon_area(points.corners_rc)
+    return (
+        0.12 * depth < anterior < 1.6 * depth
+        and 0.25 * depth < posterior < 1.6 * depth
+        and 0.2 < anterior / posterior < 2.5
+        and area > 0.12 * depth * depth
+        and float((ia - sa) @ (ip - sp)) > 0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """The way back to pixels of the film as stored."""
+
+    mirrored: bool
+    cols: int
+    scale_rc: tuple[float, float]
+
+    def points(self, points_rc: PointsRC) -> PointsRC:
+        """Carry points."""
+        out = np.array(points_rc, dtype=np.float64)
+        if self.mirrored:
+            out[:, 1] = self.cols - 1 - out[:, 1]
+        return np.asarray((out + 0.5) / np.array(self.scale_rc) - 0.5)
+
+    def vertebra(self, vertebra: Vertebra) -> Vertebra:
+        """Carry a vertebra with its outline and spreads."""
+        sd: FloatArray | None = vertebra.point_sd_px
+        return replace(
+            vertebra,
+            points=SixPoints(self.points(vertebra.points.points_rc)),
+            contour_rc=self.points(vertebra.contour_rc),
+            point_sd_px=None if sd is None else sd / np.array(self.scale_rc),
+        )

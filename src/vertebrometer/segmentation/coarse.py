@@ -1,0 +1,263 @@
+"""From the coarse network's maps to single bodies: seeds, poses, a chain from the top, and which way it faces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vertebrometer.segmentation.coarse_view import CORE_SHARE, CoarseView, fed, resampled
+from vertebrometer.segmentation.frames import BodyPose
+from vertebrometer.types import BoolMask, ChannelImage, FloatArray, GrayImage, LabelMap, Predictor
+
+TYPICAL_DEPTH_PX: Final = 18.0
+"""Depth of a middling body in the coarse view; the scale is chosen to come near it."""
+_MULTIPLE: Final = 16
+_SEED_LEVELS: Final = (0.45, 0.6, 0.75, 0.88)
+_LEAST_CORE_PX: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FoundBody:
+    """A body as the coarse stage sees it, in pixels of the image that was looked at."""
+
+    pose: BodyPose
+    height_px: float
+    score: float
+    """0 to 1: mean probability over its pixels."""
+    touches_border: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class CoarseFinding:
+    """All bodies of a film in a chain from the top, and what was seen beside them."""
+
+    bodies: tuple[FoundBody, ...]
+    front_right: float
+    """-1 the spine surely faces left, 1 surely right, about 0 unsure."""
+    sacrum_rc: FloatArray | None
+    """Centre of the upper sacrum where it was seen, shape (2,)."""
+    sacrum_score: float
+    scale: float
+    """Coarse pixels per pixel of the image that was looked at."""
+
+
+def probability_maps(image: GrayImage, predictor: Predictor) -> ChannelImage:
+    """Maps of `COARSE_CHANNELS`, each 0 to 1, for a coarse image of any size."""
+    rows, cols = image.shape
+    high, wide = (-(-n // _MULTIPLE) * _MULTIPLE for n in (rows, cols))
+    canvas = np.zeros((high, wide), np.float32)
+    canvas[:rows, :cols] = image
+    logits = predictor(fed(canvas)[None, None])["mask"][0, :, :rows, :cols]
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), dtype=np.float32)
+
+
+def look(even: GrayImage, scale: float, predictor: Predictor) -> CoarseFinding:
+    """Find bodies at one scale; poses come back in pixels of `even`."""
+    view = resampled(even, (scale, scale))
+    return finding_of(probability_maps(view.image, predictor), view)
+
+
+def finding_of(maps: ChannelImage, view: CoarseView) -> CoarseFinding:
+    """Turn maps into bodies, in pixels of the image that `view` was made of."""
+    seeds = _seeds(maps[1])
+    regions = _regions(maps[0], seeds)
+    bodies = [body for n in range(1, int(seeds.max()) + 1) if (body := _body(maps, regions == n)) is not None]
+    bodies = chain(bodies)
+    back = np.array([body.pose.backward_rc[1] * body.score for body in bodies])
+    front_right = float(-back.sum() / max(np.abs(back).sum(), 1e-9)) if bodies else 0.0
+    sacrum, score = _sacrum(maps[3])
+    return CoarseFinding(
+        bodies=tuple(_enlarged(body, view) for body in bodies),
+        front_right=front_right,
+        sacrum_rc=None if sacrum is None else _to_image(sacrum, view),
+        sacrum_score=score,
+        scale=view.scale_rc[0],
+    )
+
+
+def _seeds(core: GrayImage) -> LabelMap:
+    """One seed per body: a component of the core map, split where a higher threshold splits it."""
+    labels, count = ndimage.label(core > _SEED_LEVELS[0])
+    out: LabelMap = np.zeros(core.shape, np.int32)
+    number = 0
+    for n, where in enumerate(ndimage.find_objects(labels), 1):
+        part = labels[where] == n
+        for piece in _split(core[where], part, 1):
+            number += 1
+            out[where][piece] = number
+    del count
+    return out
+
+
+def _split(core: GrayImage, part: BoolMask, step: int) -> list[BoolMask]:
+    if part.sum() < _LEAST_CORE_PX:
+        return []
+    if step == len(_SEED_LEVELS):
+        return [part]
+    pieces, count = ndimage.label(part & (core > _SEED_LEVELS[step]))
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    large = [n + 1 for n in range(count) if sizes[n] >= max(_LEAST_CORE_PX, 0.2 * part.sum())]
+    if len(large) >= 2:
+        return [kept for n in large for kept in _split(core, pieces == n, step + 1)]
+    return [part] if not large or step + 1 >= len(_SEED_LEVELS) else _deeper(core, part, step)
+
+
+def _deeper(core: GrayImage, part: BoolMask, step: int) -> list[BoolMask]:
+    """Look whether a still higher threshold splits the part; keep the whole part where none does."""
+    pieces = _split(core, part & (core > _SEED_LEVELS[step]), step + 1)
+    return pieces if len(pieces) >= 2 else [part]
+
+
+def _regions(body: GrayImage, seeds: LabelMap) -> LabelMap:
+    """Give each body pixel to the seed nearest to it."""
+    if not seeds.any():
+        return seeds
+    inside = (body > 0.5) | (seeds > 0)
+    away, nearest = ndimage.distance_transform_edt(seeds == 0, return_indices=True)
+    labels = seeds[nearest[0], nearest[1]]
+    # A seed covers the inner part of its body; what is farther than that part is large is another body's.
+    reach = np.sqrt(np.bincount(seeds.ravel()).astype(float)) * (1 / CORE_SHARE - 1) * 0.95 + 1.5
+    return np.where(inside & (away <= reach[labels]), labels, 0).astype(np.int32)
+
+
+def _body(maps: ChannelImage, region: BoolMask) -> FoundBody | None:
+    """Pose of one region by its moments; front and back from the map of front halves."""
+    rows, cols = np.nonzero(region)
+    if rows.size < 3 * _LEAST_CORE_PX:
+        return None
+    weight = maps[0][rows, cols].astype(float)
+    front = weight * maps[2][rows, cols]
+    rear = weight * (1 - maps[2][rows, cols])
+    if min(front.sum(), rear.sum()) < 0.02 * weight.sum():
+        return None
+    points = np.column_stack([rows, cols]).astype(float)
+    centre = weight @ points / weight.sum()
+    back = rear @ points / rear.sum() - front @ points / front.sum()
+    length = float(np.linalg.norm(back))
+    if length < 1.0:
+        return None
+    back = back / length
+    down = np.array([back[1], -back[0]]) * (1 if back[1] >= 0 else -1)
+    off = points - centre
+    depth, height = (float(np.sqrt(12 * (weight @ (off @ axis) ** 2) / weight.sum()) + 0.3) for axis in (back, down))
+    edge = maps.shape[1:]
+    touches = bool(rows.min() <= 0 or cols.min() <= 0 or rows.max() >= edge[0] - 1 or cols.max() >= edge[1] - 1)
+    return FoundBody(
+        pose=BodyPose(centre, back, depth), height_px=height, score=float(np.clip(weight.mean(), 0, 1)), touches_border=touches
+    )
+
+
+def chain(bodies: Sequence[FoundBody]) -> list[FoundBody]:
+    """Keep the bodies that stand in one line, from the top: the chain of the largest total score."""
+    ordered = sorted(bodies, key=lambda body: float(body.pose.centre_rc[0]))
+    best: list[tuple[float, int]] = []
+    for n, body in enumerate(ordered):
+        options = [(best[m][0] + body.score + _link(ordered[m], body), m) for m in range(n)]
+        good = max((option for option in options if option[0] > body.score), default=(body.score, -1))
+        best.append(good)
+    if not best:
+        return []
+    place = int(np.argmax([score for score, _ in best]))
+    kept = []
+    while place >= 0:
+        kept.append(ordered[place])
+        place = best[place][1]
+    return kept[::-1]
+
+
+def _link(upper: FoundBody, lower: FoundBody) -> float:
+    """How well `lower` follows `upper`: about 0 for neighbours, very negative where it can't."""
+    step = lower.pose.centre_rc - upper.pose.centre_rc
+    size = (upper.pose.depth_px + lower.pose.depth_px) / 2
+    length = float(np.linalg.norm(step)) / size
+    down = _down(upper.pose) + _down(lower.pose)
+    cosine = float(step @ down / max(np.linalg.norm(step) * np.linalg.norm(down), 1e-9))
+    ratio = abs(np.log(upper.pose.depth_px / lower.pose.depth_px))
+    if length < 0.3 or cosine < 0.6 or length > 6 or ratio > 0.9:
+        return -1e9
+    gap = max(0.0, length - 1.5)
+    return -0.25 * gap - 0.8 * max(0.0, 0.9 - cosine) - 0.4 * max(0.0, ratio - 0.3)
+
+
+def _down(pose: BodyPose) -> FloatArray:
+    back = pose.backward_rc
+    return np.array([back[1], -back[0]]) * (1 if back[1] >= 0 else -1)
+
+
+def _sacrum(probability: GrayImage) -> tuple[FloatArray | None, float]:
+    labels, count = ndimage.label(probability > 0.4)
+    if count == 0:
+        return None, 0.0
+    weights = ndimage.sum_labels(probability, labels, np.arange(1, count + 1))
+    place = int(np.argmax(weights)) + 1
+    if float(weights[place - 1]) < 12:
+        return None, 0.0
+    centre = np.array(ndimage.center_of_mass(probability, labels, place))
+    return centre, float(probability[labels == place].mean())
+
+
+def _to_image(point: FloatArray, view: CoarseView) -> FloatArray:
+    return np.asarray((point + 0.5) / np.array(view.scale_rc) - 0.5)
+
+
+def _enlarged(body: FoundBody, view: CoarseView) -> FoundBody:
+    scale = float(np.mean(view.scale_rc))
+    pose = BodyPose(_to_image(body.pose.centre_rc, view), body.pose.backward_rc, body.pose.depth_px / scale)
+    return replace(body, pose=pose, height_px=body.height_px / scale)
+
+
+def faced_alike(finding: CoarseFinding) -> CoarseFinding:
+    """Turn the few bodies round whose front was seen on the other side than the spine's."""
+    sign = -1.0 if finding.front_right > 0 else 1.0
+    bodies = tuple(
+        body
+        if body.pose.backward_rc[1] * sign > 0
+        else replace(body, pose=BodyPose(body.pose.centre_rc, -body.pose.backward_rc, body.pose.depth_px))
+        for body in finding.bodies
+    )
+    return replace(finding, bodies=bodies)
+
+
+def scale_fitness(finding: CoarseFinding) -> float:
+    """How well the bodies' size suits the network: their number, weighed by score and by size."""
+    depths = np.array([body.pose.depth_px * finding.scale for body in finding.bodies])
+    scores = np.array([body.score for body in finding.bodies])
+    if depths.size == 0:
+        return 0.0
+    return float((scores * np.exp(-0.5 * (np.log(depths / TYPICAL_DEPTH_PX) / 0.4) ** 2)).sum())
+
+
+def find_bodies(even: GrayImage, predictor: Predictor, *, pixel_mm: float | None, coarse_mm: float) -> CoarseFinding:
+    """Find the bodies of a film whose contrast was evened out.
+
+    With a known pixel the nominal scale is tried first; without one, or when
+    that finds little, a ladder of scales. The scale is then set by the bodies'
+    own size and the film is looked at once more.
+    """
+    first = look(even, pixel_mm / coarse_mm, predictor) if pixel_mm else None
+    if first is None or scale_fitness(first) < 2.0:
+        ladder = [look(even, side / max(even.shape), predictor) for side in (110, 155, 220, 311, 440, 622)]
+        candidates = ladder if first is None else [first, *ladder]
+        first = max(candidates, key=scale_fitness)
+    if not first.bodies:
+        return first
+    depths = [body.pose.depth_px for body in first.bodies]
+    wanted = TYPICAL_DEPTH_PX / float(np.median(depths))
+    change = wanted / first.scale
+    if 0.85 < change < 1.18:
+        return faced_alike(first)
+    second = look(even, wanted, predictor)
+    better = second if scale_fitness(second) >= 0.9 * scale_fitness(first) else first
+    return faced_alike(better)
+
+
+def heat_picture(maps: ChannelImage) -> NDArray[np.uint8]:
+    """Colour picture of the maps for a log: body green, core blue, front red; shape (rows, cols, 3)."""
+    colour = np.stack([np.maximum(maps[2], maps[3]), maps[0], maps[1]], axis=-1)
+    return np.asarray(cv2.convertScaleAbs(colour, alpha=255.0), dtype=np.uint8)

@@ -1,0 +1,170 @@
+"""The fine stage: each found body is looked at again in crops that make all bodies alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vertebrometer.anatomy import SixPoints
+from vertebrometer.geometry import Affine
+from vertebrometer.segmentation.frames import CROP_SIDE_PX, BodyPose, crop_map, crop_of, normalised, pose_of
+from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
+
+FIRST_VIEWS: Final[tuple[tuple[float, float, float, float], ...]] = ((0.0, 0.0, 0.0, 1.0),)
+"""Views as (shift down, shift back, turn in degrees, zoom); the first look only mends the pose."""
+VIEWS: Final[tuple[tuple[float, float, float, float], ...]] = (
+    (0.0, 0.0, 0.0, 1.0),
+    (0.05, 0.03, 4.0, 0.95),
+    (-0.05, -0.03, -4.0, 1.06),
+    (0.04, -0.05, -7.0, 1.0),
+    (-0.04, 0.05, 7.0, 0.9),
+    (0.0, 0.06, 2.0, 1.12),
+)
+"""Looks that are averaged; each sees the same body a little otherwise."""
+_BATCH: Final = 24
+_CONTOUR_STEP: Final = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class FineReading:
+    """What the fine network says of one body, in pixels of the image that was looked at."""
+
+    points: SixPoints
+    point_sd_px: PointsRC
+    """Shape (6, 2): spread of each point down the body and along its depth."""
+    contour_rc: PointsRC
+    is_body: float
+    """Probability that a vertebral body lies in the middle of the crop."""
+    level_log_chance: FloatArray
+    """Logarithm of the chance of each level in `LEVELS`, by the look of this body alone."""
+    metal: float
+    cement: float
+    cut: float
+    pose: BodyPose
+
+
+def read_bodies(image: GrayImage, poses: Sequence[BodyPose], predictor: Predictor) -> list[FineReading]:
+    """Look at each body twice: once to mend its pose, then in all `VIEWS`.
+
+    `image` has square pixels, air dark and bone bright.
+    """
+    mended = [_mended(pose, first) for pose, first in zip(poses, _look(image, poses, FIRST_VIEWS, predictor), strict=True)]
+    return _look(image, mended, VIEWS, predictor)
+
+
+def _mended(pose: BodyPose, first: FineReading) -> BodyPose:
+    """Pose by the points of the first look, unless these ran off."""
+    better = pose_of(first.points)
+    moved = float(np.linalg.norm(better.centre_rc - pose.centre_rc)) / pose.depth_px
+    ratio = better.depth_px / pose.depth_px
+    turned = float(better.backward_rc @ pose.backward_rc)
+    return better if moved < 0.5 and 0.55 < ratio < 1.8 and turned > 0.75 else pose
+
+
+def _look(
+    image: GrayImage,
+    poses: Sequence[BodyPose],
+    views: Sequence[tuple[float, float, float, float]],
+    predictor: Predictor,
+) -> list[FineReading]:
+    maps = [
+        crop_map(pose.moved(shift=(down, back), turn_deg=turn, zoom=zoom))
+        for pose in poses
+        for down, back, turn, zoom in views
+    ]
+    if not maps:
+        return []
+    crops = np.stack([normalised(crop_of(image, to_crop))[None] for to_crop in maps])
+    parts = [predictor(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
+    out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    count = len(views)
+    return [
+        _combined(pose, maps[n * count : (n + 1) * count], {name: v[n * count : (n + 1) * count] for name, v in out.items()})
+        for n, pose in enumerate(poses)
+    ]
+
+
+def _combined(pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]]) -> FineReading:
+    """Average the views in the frame of the plain crop, each point weighed by how sure the network was of it."""
+    to_crop = crop_map(pose)
+    zoom = float(np.sqrt(abs(np.linalg.det(to_crop.matrix))))
+    points = np.stack([to_crop(view.inverse()(p)) for view, p in zip(maps, out["points"].astype(float), strict=True)])
+    variance = np.exp(np.clip(out["spread"].astype(float), -6, 8))
+    weight = 1 / variance
+    mean = (weight * points).sum(axis=0) / weight.sum(axis=0)
+    between = (weight * (points - mean) ** 2).sum(axis=0) / weight.sum(axis=0)
+    within = variance.mean(axis=0)
+    level = _log_softmax(out["level"].astype(float)).mean(axis=0)
+    flags = _sigmoid(out["flags"].astype(float)).mean(axis=0)
+    film_points = to_crop.inverse()(mean)
+    return FineReading(
+        points=SixPoints(film_points),
+        point_sd_px=np.sqrt(within + between) / zoom,
+        contour_rc=to_crop.inverse()(_contour(_mean_mask(maps, to_crop, out["mask"]), mean)),
+        is_body=float(_sigmoid(out["body"].astype(float)).mean()),
+        level_log_chance=level,
+        metal=float(flags[0]),
+        cement=float(flags[1]),
+        cut=float(flags[2]),
+        pose=pose,
+    )
+
+
+def _mean_mask(maps: Sequence[Affine], to_crop: Affine, masks: NDArray[np.float32]) -> GrayImage:
+    """Mean probability of all views in the frame of the plain crop, `_CONTOUR_STEP` times finer."""
+    side = CROP_SIDE_PX * _CONTOUR_STEP // 2
+    fine = side / CROP_SIDE_PX
+    total = np.zeros((side, side), np.float32)
+    for view, logits in zip(maps, masks[:, 0], strict=True):
+        step = CROP_SIDE_PX / logits.shape[0]
+        # Points of the fine frame to points of this view's mask.
+        fine_to_crop = Affine(np.eye(2) / fine, np.full(2, 0.5 / fine - 0.5))
+        crop_to_mask = Affine(np.eye(2) / step, np.full(2, 0.5 / step - 0.5))
+        chain = fine_to_crop.then(to_crop.inverse()).then(view).then(crop_to_mask)
+        total += cv2.warpAffine(
+            _sigmoid(logits.astype(np.float32)).astype(np.float32),
+            chain.as_cv2(),
+            (side, side),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=0.0,
+        )
+    return total / len(maps)
+
+
+def _contour(mask: GrayImage, points: PointsRC) -> PointsRC:
+    """Outline of the mask at one half, in crop pixels; the six points where there is no mask."""
+    fine = mask.shape[0] / CROP_SIDE_PX
+    found, _ = cv2.findContours((mask > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not found:
+        return points
+    largest = max(found, key=cv2.contourArea)[:, 0, ::-1].astype(float)
+    if len(largest) < 12:
+        return points
+    smooth = _on_half(mask, largest)
+    return np.asarray((smooth + 0.5) / fine - 0.5)
+
+
+def _on_half(mask: GrayImage, outline: PointsRC) -> PointsRC:
+    """Move outline pixels to where the mask crosses one half, along the slope of the mask; then thin them out."""
+    soft = cv2.GaussianBlur(mask, (0, 0), 1.0)
+    slope = np.stack([cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=0.125), cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=0.125)])
+    rows, cols = outline.astype(int).T
+    value, gradient = soft[rows, cols], slope[:, rows, cols].T
+    steep = np.maximum((gradient**2).sum(axis=1), 1e-3)
+    shift = ((0.5 - value) / steep)[:, None] * gradient
+    return np.asarray(outline + np.clip(shift, -1.5, 1.5))[::3]
+
+
+def _sigmoid(value: NDArray[np.floating]) -> NDArray[np.floating]:
+    return 1 / (1 + np.exp(-np.clip(value, -30, 30)))
+
+
+def _log_softmax(value: FloatArray) -> FloatArray:
+    shifted = value - value.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

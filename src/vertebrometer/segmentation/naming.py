@@ -1,0 +1,104 @@
+"""Names of levels: the one run of neighbours that the bodies' looks and the sacrum speak for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from vertebrometer.anatomy import LEVELS, level_rank
+from vertebrometer.errors import SettingsError
+from vertebrometer.types import FloatArray
+
+NAMED_FROM: Final = 0.7
+"""Names are given from this chance on; below it levels stay unknown."""
+_TEMPER: Final = 0.45
+"""Bodies of one film err together, so their votes count less than independent ones would."""
+_VARIANT_PRIOR: Final = {"plain": 0.9, "L6": 0.04, "T13": 0.03, "no L5": 0.03}
+# Prevalence of transitional counts is a few percent each; see docs/concepts/levels.md.
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Names from the top, None where unknown, with the chance of the whole run."""
+
+    levels: tuple[str | None, ...]
+    confidence: float
+
+
+def sequences(variant: str) -> list[str]:
+    """Names from the top in a spine of the usual count or of one of its variants."""
+    usual = [name for name in LEVELS if name not in ("T13", "L6")]
+    if variant == "L6":
+        usual.insert(usual.index("S1"), "L6")
+    elif variant == "T13":
+        usual.insert(usual.index("L1"), "T13")
+    elif variant == "no L5":
+        usual.remove("L5")
+    return usual
+
+
+def name_levels(
+    log_chances: Sequence[FloatArray],
+    steps: Sequence[int],
+    *,
+    sacrum_below_last: float,
+    pinned: Mapping[int, str] | None = None,
+) -> Naming:
+    """Name a chain of bodies.
+
+    Parameters
+    ----------
+    log_chances : sequence of arrays
+        For each body from the top, the logarithm of the chance of each name in `LEVELS`.
+    steps : sequence of int
+        For each body but the first, how many levels it lies below the one before: 1 for neighbours.
+    sacrum_below_last : float
+        0 to 1: how sure it is that the sacrum follows the last body.
+    pinned : mapping, optional
+        Place in the chain (from 0) to the name that a reader gave it.
+
+    Raises
+    ------
+    SettingsError
+        The pinned names can't all hold.
+    """
+    if not log_chances:
+        return Naming((), 0.0)
+    places = np.r_[0, np.cumsum(steps)].astype(int)
+    options = [
+        (names, weight)
+        for variant, prior in _VARIANT_PRIOR.items()
+        for names, weight in _runs(sequences(variant), places, log_chances, sacrum_below_last, prior)
+        if all(names[place] == name for place, name in (pinned or {}).items())
+    ]
+    if not options:
+        wanted = ", ".join(f"{place + 1}={name}" for place, name in (pinned or {}).items())
+        msg = f"no run of {len(log_chances)} levels fits {wanted or 'the spine'}; pin one body only"
+        raise SettingsError(msg)
+    weights = np.array([weight for _, weight in options])
+    chances = np.exp(weights - weights.max())
+    chances /= chances.sum()
+    best = options[int(np.argmax(chances))][0]
+    # The same names may come from several variants; their chances add up.
+    together = float(sum(c for (names, _), c in zip(options, chances, strict=True) if names == best))
+    if pinned or together >= NAMED_FROM:
+        return Naming(best, 1.0 if pinned else together)
+    return Naming((None,) * len(log_chances), together)
+
+
+def _runs(
+    spine: list[str], places: FloatArray, log_chances: Sequence[FloatArray], sacrum: float, prior: float
+) -> list[tuple[tuple[str, ...], float]]:
+    runs = []
+    last_body = spine.index("S1") - 1
+    for start in range(last_body - int(places[-1]) + 1):
+        names = tuple(spine[start + int(place)] for place in places)
+        looks = sum(float(chance[level_rank(name)]) for chance, name in zip(log_chances, names, strict=True))
+        ends_at_sacrum = start + int(places[-1]) == last_body
+        follows = 0.02 + 0.96 * sacrum
+        anchor = np.log(follows if ends_at_sacrum else 1 - follows)
+        runs.append((names, _TEMPER * looks + float(anchor) + float(np.log(prior))))
+    return runs

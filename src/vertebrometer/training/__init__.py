@@ -1,0 +1,34 @@
+"""Training: sources of samples, losses, the loop, checkpoints, export. Needs the extra `train`."""
+
+from vertebrometer.training.checkpoints import BEST, LAST, load_network
+from vertebrometer.training.loop import Fitted, TrainingDivergedError, fit
+from vertebrometer.training.losses import MaskLoss, PointLoss
+from vertebrometer.training.overlays import draw_masks, draw_points
+from vertebrometer.training.run import run_points, run_segmentation
+from vertebrometer.training.samples import Batch, MixedSource, Sample, SampleSource, batches, fixed_batches
+from vertebrometer.training.settings import TrainingSettings
+from vertebrometer.training.validation import MaskScore, PointScore
+
+__all__ = [
+    "BEST",
+    "LAST",
+    "Batch",
+    "Fitted",
+    "MaskLoss",
+    "MaskScore",
+    "MixedSource",
+    "PointLoss",
+    "PointScore",
+    "Sample",
+    "SampleSource",
+    "TrainingDivergedError",
+    "TrainingSettings",
+    "batches",
+    "draw_masks",
+    "draw_points",
+    "fit",
+    "fixed_batches",
+    "load_network",
+    "run_points",
+    "run_segmentation",
+]

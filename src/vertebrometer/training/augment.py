@@ -1,0 +1,191 @@
+"""Chance in training: plain numbers are drawn first, then applied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vertebrometer.types import FloatArray, GrayImage, PointsRC
+
+
+def _field(rng: np.random.Generator, shape: tuple[int, int], cells: int) -> GrayImage:
+    grain = rng.standard_normal((cells + 2, cells + 2)).astype(np.float32)
+    return np.asarray(cv2.resize(grain, shape[::-1], interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+
+
+def vary_grey(image: GrayImage, rng: np.random.Generator, *, strength: float = 1.0) -> GrayImage:
+    """Change contrast, curve, sharpness and noise, and lay lines, letters and blocks over the picture.
+
+    `image` lies between 0 and 1; so does the result.
+    """
+    out = np.clip(image, 0, 1)
+    if rng.random() < 0.8:
+        out = out ** float(np.exp(rng.normal(0, 0.35 * strength)))
+    if rng.random() < 0.5:
+        out = out * (1 + 0.25 * strength * _field(rng, out.shape, 2)) + 0.1 * strength * _field(
+            rng, out.shape, 2
+        )
+    if rng.random() < 0.6:
+        low, high = rng.uniform(-0.25, 0.25) * strength, 1 + rng.uniform(-0.35, 0.35) * strength
+        out = (out - low) / max(high - low, 0.3)
+    if rng.random() < 0.35:
+        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.3, 1.6) * strength + 0.05))
+    elif rng.random() < 0.35:
+        soft = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.8, 3.0)))
+        out = out + float(rng.uniform(0.2, 1.2)) * (out - soft)
+    if rng.random() < 0.5:
+        out = out + rng.standard_normal(out.shape, dtype=np.float32) * float(
+            abs(rng.normal(0, 0.07 * strength))
+        )
+    if rng.random() < 0.15:
+        rough = cv2.resize(
+            rng.standard_normal((out.shape[0] // 2, out.shape[1] // 2)).astype(np.float32), out.shape[::-1]
+        )
+        out = out + rough * float(abs(rng.normal(0, 0.06 * strength)))
+    out = np.ascontiguousarray(np.clip(out, 0, 1), dtype=np.float32)
+    return _overlay(out, rng)
+
+
+def _overlay(image: GrayImage, rng: np.random.Generator) -> GrayImage:
+    rows, cols = image.shape
+    if rng.random() < 0.2:
+        for _ in range(int(rng.integers(1, 4))):
+            ends = [(int(rng.uniform(0, cols)), int(rng.uniform(0, rows))) for _ in range(2)]
+            if rng.random() < 0.6:
+                ends[1] = (ends[0][0], rows) if rng.random() < 0.5 else (cols, ends[0][1])
+            cv2.line(image, ends[0], ends[1], float(rng.choice([0.0, 0.8, 1.0])), 1)
+    if rng.random() < 0.12:
+        ink = np.zeros(image.shape, np.uint8)
+        text = "".join(rng.choice(list("LRAPT0123456789"), int(rng.integers(1, 6))))
+        spot = (int(rng.uniform(-0.1, 0.9) * cols), int(rng.uniform(0.1, 1.0) * rows))
+        cv2.putText(
+            ink,
+            text,
+            spot,
+            cv2.FONT_HERSHEY_SIMPLEX,
+            float(rng.uniform(0.4, 1.2)),
+            255,
+            int(rng.integers(1, 3)),
+        )
+        image = np.asarray(np.maximum(image, ink.astype(np.float32) / 255), dtype=np.float32)
+    if rng.random() < 0.2:
+        high, wide = (rng.uniform(0.04, 0.25, 2) * [rows, cols]).astype(int) + 1
+        r, c = int(rng.uniform(0, rows - high)), int(rng.uniform(0, cols - wide))
+        image[r : r + high, c : c + wide] = (
+            image[r : r + high, c : c + wide].mean() if rng.random() < 0.6 else rng.random()
+        )
+    return image
+
+
+@dataclass(frozen=True, slots=True)
+class Squash:
+    """Lost height of a body that is lowered in the picture; fractions of its height at front, middle, back."""
+
+    superior: tuple[float, float, float]
+    inferior: tuple[float, float, float]
+
+
+def draw_squash(rng: np.random.Generator, largest: float = 0.5) -> Squash:
+    """Choose a wedge, biconcave or crush deformity; sometimes a little gain of height."""
+    loss = float(rng.uniform(-0.12, largest) if rng.random() < 0.8 else rng.normal(0, 0.05))
+    kind = rng.choice(["wedge", "biconcave", "crush", "back"], p=[0.5, 0.25, 0.2, 0.05])
+    shape = {
+        "wedge": (1.0, 0.55, rng.uniform(0, 0.3)),
+        "biconcave": (rng.uniform(0, 0.4), 1.0, rng.uniform(0, 0.3)),
+        "crush": (1.0, 1.0, rng.uniform(0.6, 1.0)),
+        "back": (rng.uniform(0, 0.2), 0.5, 0.8),
+    }[str(kind)]
+    share = float(rng.uniform(0.2, 1.0))
+    lost = np.array(shape) * loss
+    return Squash(tuple((share * lost).tolist()), tuple(((1 - share) * lost).tolist()))
+
+
+def squash_maps(
+    squash: Squash, six_crop_rc: PointsRC, side_px: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Rows to sample from, shape (side, side), for a crop whose body lies level; and the moved knots.
+
+    Returns ``(source_rows, knots)``; `knots` has shape (4, side): old superior
+    and inferior row, new superior and inferior row, for every column.
+    """
+    columns = np.arange(side_px, dtype=np.float64)
+    sa, _, sp, ip, _, ia = six_crop_rc
+    superior, inferior = _line(sa, sp, columns), _line(ia, ip, columns)
+    # Chords may cross far outside the body; keep them apart there.
+    inferior = np.maximum(inferior, superior + 4)
+    height = inferior - superior
+    front, back = (sa[1] + ia[1]) / 2, (sp[1] + ip[1]) / 2
+    along = np.clip((columns - front) / max(back - front, 1.0), -0.3, 1.3)
+    new_superior = superior + height * _profile(along, squash.superior)
+    new_inferior = inferior - height * _profile(along, squash.inferior)
+    reach = height.mean() * 1.1
+    rows = np.arange(side_px, dtype=np.float64)[:, None]
+    source = np.where(
+        rows < new_superior,
+        _between(rows, superior - reach, new_superior, superior - reach, superior),
+        np.where(
+            rows <= new_inferior,
+            _between(rows, new_superior, new_inferior, superior, inferior),
+            _between(rows, new_inferior, inferior + reach, inferior, inferior + reach),
+        ),
+    )
+    source = np.where((rows < superior - reach) | (rows > inferior + reach), rows, source)
+    knots = np.stack([superior, inferior, new_superior, new_inferior])
+    return source.astype(np.float32), knots.astype(np.float32)
+
+
+def squash_points(points_rc: PointsRC, knots: NDArray[np.float32], reach: float | None = None) -> PointsRC:
+    """Move points of the crop as `squash_maps` moves the picture."""
+    columns = np.arange(knots.shape[1])
+    s, i, ns, ni = (np.interp(points_rc[:, 1], columns, row) for row in knots)
+    far = float((knots[1] - knots[0]).mean()) * 1.1 if reach is None else reach
+    r = points_rc[:, 0]
+    moved = np.where(
+        r < s,
+        _between(r, s - far, s, s - far, ns),
+        np.where(r <= i, _between(r, s, i, ns, ni), _between(r, i, i + far, ni, i + far)),
+    )
+    moved = np.where((r < s - far) | (r > i + far), r, moved)
+    return np.column_stack([moved, points_rc[:, 1]])
+
+
+def _line(first: FloatArray, second: FloatArray, columns: FloatArray) -> FloatArray:
+    slope = (second[0] - first[0]) / (second[1] - first[1] if abs(second[1] - first[1]) > 1 else 1.0)
+    return np.asarray(first[0] + np.clip(slope, -1, 1) * (columns - first[1]))
+
+
+def _profile(along: FloatArray, at: tuple[float, float, float]) -> FloatArray:
+    """Quadratic through the values at front (0), middle (0.5) and back (1)."""
+    f, m, b = at
+    curve = f * (1 - along) * (1 - 2 * along) + 4 * m * along * (1 - along) + b * along * (2 * along - 1)
+    return np.asarray(np.clip(curve, -0.3, 0.48))
+
+
+def _between(
+    value: FloatArray, a: FloatArray, b: FloatArray, to_a: FloatArray, to_b: FloatArray
+) -> FloatArray:
+    return np.asarray(to_a + (value - a) * (to_b - to_a) / np.maximum(b - a, 1e-3))
+
+
+def elastic(rng: np.random.Generator, side_px: int, largest_px: float) -> NDArray[np.float32]:
+    """Smooth displacement, shape (2, side, side), in pixels."""
+    strength = abs(float(rng.normal(0, largest_px / 2)))
+    return np.stack([_field(rng, (side_px, side_px), int(rng.integers(1, 4))) for _ in range(2)]) * strength
+
+
+def displaced_points(points_rc: PointsRC, field: NDArray[np.float32]) -> PointsRC:
+    """Where points land when a picture is sampled at ``p + field(p)``: solves q + field(q) = p."""
+    moved = np.array(points_rc, dtype=np.float64)
+    for _ in range(12):
+        at = moved[:, ::-1].astype(np.float32)[:, None]
+        shift = [
+            cv2.remap(
+                np.ascontiguousarray(part), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )[:, 0]
+            for part in field
+        ]
+        moved = points_rc - np.stack(shift, axis=1)
+    return moved

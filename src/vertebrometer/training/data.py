@@ -1,0 +1,183 @@
+"""What a run is trained on: phantoms made on the spot, annotated films, projected CT."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vertebrometer.config import settings_as_dict
+from vertebrometer.errors import SettingsError
+from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, phantom_bank
+
+log = logging.getLogger(__name__)
+
+_PART = 25
+"""Films in one file of the bank; what a killed run loses at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilmFolder:
+    """Annotated films: a truth file with the films beside it."""
+
+    truth: Path
+    validation: tuple[str, ...] = ()
+    """Names of films that only validate."""
+    leave_out: tuple[str, ...] = ()
+    """Names of films that are not used at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtFolder:
+    """CT volumes with vertebra masks, as VerSe lays them out, projected to films."""
+
+    folder: Path
+    films: int = 300
+    seed: int = 4_000_000
+    leave_out: tuple[str, ...] = ()
+    """Names of volumes that are never trained on, so that a bench can use them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSettings:
+    """Sources of training films and how often each is drawn."""
+
+    phantoms: int = 900
+    phantom_seed: int = 1_000_000
+    phantom_weight: float = 0.5
+    real_weight: float = 0.35
+    ct_weight: float = 0.15
+    films: tuple[FilmFolder, ...] = ()
+    ct: tuple[CtFolder, ...] = ()
+    validation_phantoms: int = 40
+    validation_seed: int = 3_000_000
+    validation_real_share: float = 0.5
+    """How often a validation sample is of a real film, where there are any."""
+    films_credit: str = "annotated films of the user"
+    """Source of the annotated films, as the model card credits it."""
+    films_terms: str = "not stated"
+    ct_credit: str = "CT of the user, projected"
+    ct_terms: str = "not stated"
+    bank: Path = field(default_factory=lambda: Path("runs/bank"))
+    """Folder in which made films are kept, so that a resumed or second run need not make them again."""
+
+    def __post_init__(self) -> None:
+        if self.phantoms < 1 or self.validation_phantoms < 1:
+            msg = "at least one phantom is wanted for training and one for validation"
+            raise ValueError(msg)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Share of each group of films."""
+        return {"phantom": self.phantom_weight, "real": self.real_weight, "ct": self.ct_weight}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Banks:
+    """Films to train on and films to validate on; no patient is in both."""
+
+    training: tuple[BankFilm, ...]
+    validation: tuple[BankFilm, ...]
+
+
+def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
+    """Make, or take from the bank, all films of a run.
+
+    Parameters
+    ----------
+    data : DataSettings
+        Paths in it are relative to `base`, the folder of the settings file.
+    pixel_mm : float
+        Finest pixel that is kept.
+
+    Raises
+    ------
+    SettingsError
+        A folder of CT holds no volume with a mask.
+    TruthFileError
+        A truth file is not as documented, or a film is missing.
+    """
+    bank = base / data.bank
+    training = list(
+        _kept(
+            bank,
+            ("phantom", data.phantom_seed, data.phantoms, pixel_mm),
+            _phantoms(data.phantom_seed, pixel_mm),
+            data.phantoms,
+        )
+    )
+    validation = list(
+        _kept(
+            bank,
+            ("phantom", data.validation_seed, data.validation_phantoms, pixel_mm),
+            _phantoms(data.validation_seed, pixel_mm),
+            data.validation_phantoms,
+        )
+    )
+    for folder in data.films:
+        away = (*folder.validation, *folder.leave_out)
+        training += annotated_bank(base / folder.truth, pixel_mm=pixel_mm, leave_out=away)
+        if folder.validation:
+            validation += annotated_bank(base / folder.truth, pixel_mm=pixel_mm, only=folder.validation)
+    for ct in data.ct:
+        key = ("ct", json.dumps(settings_as_dict(ct), sort_keys=True), pixel_mm)
+        training += _kept(bank, key, lambda first, ct=ct: _projections(ct, base, pixel_mm, first), ct.films)  # type: ignore[misc]
+    return Banks(tuple(training), tuple(validation))
+
+
+def _phantoms(seed: int, pixel_mm: float) -> Callable[[int], Iterator[BankFilm]]:
+    def make(first: int) -> Iterator[BankFilm]:
+        number = seed + first
+        while True:
+            yield from phantom_bank([number], pixel_mm=pixel_mm)
+            number += 1
+
+    return make
+
+
+def _projections(ct: CtFolder, base: Path, pixel_mm: float, first: int) -> Iterator[BankFilm]:
+    from vertebrometer.projection import load_paths, projected_films, spines_in  # noqa: PLC0415 (needs nibabel)
+
+    paths = [path for path in spines_in(base / ct.folder) if path.name not in ct.leave_out]
+    if not paths:
+        msg = f"no CT volume with a mask lies in {ct.folder.name}; wanted NAME_ct.nii.gz with NAME_seg-vert_msk.nii.gz"
+        raise SettingsError(msg)
+    spines = [load_paths(path) for path in paths]
+    for number, (radiograph, truth) in enumerate(projected_films(spines, ct.films, seed=ct.seed)):
+        if number >= first:
+            yield bank_film(radiograph, truth, pixel_mm=pixel_mm, group="ct")
+
+
+def _kept(
+    bank: Path, key: tuple[object, ...], make: Callable[[int], Iterable[BankFilm]], count: int
+) -> Iterator[BankFilm]:
+    """Yield `count` films, from the bank as far as it goes and newly made beyond that."""
+    name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+    folder = bank / f"{key[0]}-{name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    made: list[BankFilm] = []
+    number = 0
+    for part in sorted(folder.glob("*.pickle")):
+        films = pickle.loads(part.read_bytes())
+        number += len(films)
+        yield from films
+    source = iter(make(number)) if number < count else iter(())
+    while number < count:
+        made.append(next(source))
+        number += 1
+        if len(made) == _PART or number == count:
+            _store(folder / f"{number:06d}.pickle", made)
+            log.info("%s: %d of %d films made", key[0], number, count)
+            yield from made
+            made = []
+
+
+def _store(path: Path, films: list[BankFilm]) -> None:
+    part = path.with_suffix(".part")
+    part.write_bytes(pickle.dumps(films))
+    os.replace(part, path)

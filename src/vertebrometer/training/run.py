@@ -1,0 +1,229 @@
+"""Whole training runs: from a settings file to an ONNX file with its model card."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from vertebrometer.anatomy import LEVELS
+from vertebrometer.config import read_settings
+from vertebrometer.errors import SettingsError
+from vertebrometer.networks import POINT_OUTPUTS, build_network
+from vertebrometer.runtime import InputCard, TrainedOn
+from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS, COARSE_PIXEL_MM
+from vertebrometer.segmentation.frames import CROP_SIDE_PX, DEPTH_SHARE
+from vertebrometer.training.checkpoints import BEST, LAST, load_network
+from vertebrometer.training.data import Banks, DataSettings, load_banks
+from vertebrometer.training.export import card_for, export_onnx
+from vertebrometer.training.loop import Draw, Fitted, LossOf, Validate, fit
+from vertebrometer.training.losses import MaskLoss, PointLoss
+from vertebrometer.training.overlays import draw_masks, draw_points
+from vertebrometer.training.samples import SampleSource, fixed_batches
+from vertebrometer.training.settings import TrainingSettings
+from vertebrometer.training.sources import BodySource, CanvasSource, CoarseSource, FilmChoice
+from vertebrometer.training.validation import MaskScore, PointScore
+
+log = logging.getLogger(__name__)
+
+# The heat maps are only a means; leaving them out keeps the exported network quick.
+_POINT_OUTPUTS = tuple(name for name in POINT_OUTPUTS if name != "heat")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationSettings:
+    """Settings file of ``vertebrometer train segmentation``."""
+
+    run: TrainingSettings
+    data: DataSettings = field(default_factory=DataSettings)
+    loss: MaskLoss = field(default_factory=MaskLoss)
+    view: Literal["stretch", "canvas"] = "stretch"
+    """stretch: views of a part of the spine at coarse scale. canvas: the whole film, zero-padded to a square
+    ("zero padding to set the image size to a standardized 512 x 512 pixels based on the original ratio")."""
+    side_px: int = 160
+    """Side of a training view or canvas."""
+    bank_mm: float = 0.6
+    validation_samples: int = 160
+    name: str = "coarse"
+    version: str = "1"
+
+    def __post_init__(self) -> None:
+        channels = self.run.network.out_channels
+        if not 1 <= channels <= len(COARSE_CHANNELS):
+            msg = f"network.out_channels must be 1 to {len(COARSE_CHANNELS)} ({', '.join(COARSE_CHANNELS)}), got {channels}"
+            raise SettingsError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointsSettings:
+    """Settings file of ``vertebrometer train points``."""
+
+    run: TrainingSettings
+    data: DataSettings = field(default_factory=DataSettings)
+    loss: PointLoss = field(default_factory=PointLoss)
+    bank_mm: float = 0.3
+    squash_rate: float = 0.45
+    """How often a body is compressed in the picture."""
+    negatives: float = 0.12
+    """How often a crop shows no body."""
+    validation_samples: int = 600
+    name: str = "points"
+    version: str = "1"
+
+    def __post_init__(self) -> None:
+        if self.run.network.heads.levels != len(LEVELS):
+            msg = f"network.heads.levels must be {len(LEVELS)}, one for each of {LEVELS[0]} to {LEVELS[-1]}"
+            raise SettingsError(msg)
+
+
+def run_segmentation(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
+    """Train the network that finds bodies, as the settings file says, and return its ONNX file.
+
+    Raises
+    ------
+    SettingsError
+        The settings are wrong, or the run's folder is in use and `resume` is not asked for.
+    """
+    settings = read_settings(config, SegmentationSettings)
+    run = _placed(settings.run, config)
+    banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=config.parent)
+    source = _view_source(settings, FilmChoice(banks.training, settings.data.weights))
+    held_out = _view_source(settings, _validation_choice(banks, settings.data))
+    batches = fixed_batches(held_out, samples=settings.validation_samples, batch_size=16, seed=7)
+    _fit(run, source, settings.loss, MaskScore(batches), draw_masks, resume=resume, show=show_progress)
+    return export_segmentation(settings, run.out, trained_on(settings.data, banks))
+
+
+def run_points(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
+    """Train the network that measures one body, as the settings file says, and return its ONNX file."""
+    settings = read_settings(config, PointsSettings)
+    run = _placed(settings.run, config)
+    banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=config.parent)
+    choose = FilmChoice(banks.training, settings.data.weights)
+    source = BodySource(choose, squash_rate=settings.squash_rate, negatives=settings.negatives)
+    held_out = BodySource(_validation_choice(banks, settings.data), strength=0.5, squash_rate=0.3)
+    batches = fixed_batches(held_out, samples=settings.validation_samples, batch_size=50, seed=7)
+    _fit(run, source, settings.loss, PointScore(batches), draw_points, resume=resume, show=show_progress)
+    return export_points(settings, run.out, trained_on(settings.data, banks))
+
+
+def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
+    """Write the best checkpoint as ONNX with its card."""
+    network, facts = load_network(out / BEST)
+    config = network.config
+    canvas = settings.view == "canvas"
+    card = card_for(
+        network,
+        config,
+        name=settings.name,
+        version=settings.version,
+        input_card=InputCard(
+            scale="canvas" if canvas else "mm",
+            pixel_mm=None if canvas else COARSE_PIXEL_MM,
+            rows_px=settings.side_px if canvas else None,
+            cols_px=settings.side_px if canvas else None,
+            multiple_of_px=config.multiple_of,
+            clahe_clip=2.0,
+            clahe_tiles=8,
+            grey="(v - 0.5) / 0.25, where v is 0 air-dark to 1 bone-bright",
+        ),
+        outputs=["mask"],
+        trained_on=sources,
+        terms=_TERMS,
+        metrics=facts["metrics"],
+        notes=f"channels of mask, as logits: {', '.join(COARSE_CHANNELS[: config.out_channels])}",
+    )
+    path = out / f"{settings.name}.onnx"
+    side = settings.side_px // config.multiple_of * config.multiple_of
+    export_onnx(network, torch.rand(2, 1, side, side), ["mask"], card, path, any_size=not canvas, half=True)
+    return path
+
+
+def export_points(settings: PointsSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
+    """Write the best checkpoint as ONNX with its card."""
+    network, facts = load_network(out / BEST)
+    config = network.config
+    card = card_for(
+        network,
+        config,
+        name=settings.name,
+        version=settings.version,
+        input_card=InputCard(
+            scale="body",
+            rows_px=CROP_SIDE_PX,
+            cols_px=CROP_SIDE_PX,
+            multiple_of_px=config.multiple_of,
+            body_px=DEPTH_SHARE * CROP_SIDE_PX,
+            grey="mean 0 and SD 1 over the crop, air dark and bone bright",
+        ),
+        outputs=_POINT_OUTPUTS,
+        trained_on=sources,
+        terms=_TERMS,
+        metrics=facts["metrics"],
+        notes="front of the spine on the left, superior endplate on top; body_px is the depth of the body",
+    )
+    path = out / f"{settings.name}.onnx"
+    example = torch.rand(2, 1, CROP_SIDE_PX, CROP_SIDE_PX)
+    export_onnx(network, example, _POINT_OUTPUTS, card, path, any_size=False, half=True)
+    return path
+
+
+_TERMS = (
+    "Apache-2.0 as far as the authors hold rights; part of the training films came without licence text "
+    "and part of the CT under CC BY-SA 4.0, see trained_on. Research use only."
+)
+
+
+def trained_on(data: DataSettings, banks: Banks) -> list[TrainedOn]:
+    """Say what a run saw, for its card."""
+    groups = [film.group for film in banks.training]
+    out = [TrainedOn(name="vertebrometer phantoms", terms="Apache-2.0", films=groups.count("phantom"))]
+    if data.films:
+        out.append(TrainedOn(name=data.films_credit, terms=data.films_terms, films=groups.count("real")))
+    if data.ct:
+        out.append(TrainedOn(name=data.ct_credit, terms=data.ct_terms, films=groups.count("ct")))
+    return out
+
+
+def _placed(run: TrainingSettings, config: Path) -> TrainingSettings:
+    """Paths in a settings file are relative to its folder."""
+    return replace(run, out=config.parent / run.out)
+
+
+def _view_source(settings: SegmentationSettings, choose: FilmChoice) -> SampleSource:
+    channels = settings.run.network.out_channels
+    if settings.view == "canvas":
+        return CanvasSource(choose, side_px=settings.side_px, channels=channels)
+    return CoarseSource(choose, side_px=settings.side_px, channels=channels)
+
+
+def _validation_choice(banks: Banks, data: DataSettings) -> FilmChoice:
+    share = data.validation_real_share
+    return FilmChoice(banks.validation, {"phantom": 1 - share, "real": share})
+
+
+def _fit(
+    run: TrainingSettings,
+    source: SampleSource,
+    loss: LossOf,
+    validate: Validate,
+    draw: Draw,
+    *,
+    resume: bool,
+    show: bool,
+) -> Fitted:
+    last = run.out / LAST
+    return fit(
+        build_network(run.network),
+        source,
+        loss_of=loss,
+        settings=run,
+        validate=validate,
+        draw=draw,
+        resume=last if resume and last.exists() else None,
+        show_progress=show,
+    )

@@ -1,0 +1,340 @@
+"""Training samples drawn from banks of films: coarse views of a stretch of spine, crops of one body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vertebrometer.anatomy import LEVELS, BodyTruth, Facing, SixPoints
+from vertebrometer.geometry import Affine
+from vertebrometer.segmentation.coarse_view import (
+    COARSE_CHANNELS,
+    COARSE_PIXEL_MM,
+    CORE_SHARE,
+    SACRUM_SHARE,
+    fed,
+)
+from vertebrometer.segmentation.frames import CROP_SIDE_PX, BodyPose, crop_map, normalised, pose_of
+from vertebrometer.training.augment import (
+    displaced_points,
+    draw_squash,
+    elastic,
+    squash_maps,
+    squash_points,
+    vary_grey,
+)
+from vertebrometer.training.bank import BankFilm, polygon_mask
+from vertebrometer.types import FloatArray, GrayImage, PointsRC
+
+Sample = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilmChoice:
+    """Draws a film: first its group by weight, then any film of the group."""
+
+    films: Sequence[BankFilm]
+    weights: Mapping[str, float]
+
+    def __call__(self, rng: np.random.Generator) -> BankFilm:
+        """Draw one film."""
+        groups = sorted({film.group for film in self.films})
+        shares = np.array([self.weights.get(group, 1.0) for group in groups])
+        group = str(rng.choice(groups, p=shares / shares.sum()))
+        members = [film for film in self.films if film.group == group]
+        return members[int(rng.integers(len(members)))]
+
+
+def sacrum_outline(s1_endplate_rc: PointsRC, facing: Facing) -> PointsRC:
+    """The marked part of the sacrum: below its superior endplate, as deep as that is long."""
+    posterior, anterior = s1_endplate_rc
+    along = anterior - posterior
+    down = np.array([abs(along[1]), -along[0] * np.sign(along[1])])
+    del facing  # the endplate itself says which way it faces
+    low = SACRUM_SHARE * down
+    narrow = 0.12 * along
+    return np.array([posterior, anterior, anterior + low - narrow, posterior + low + narrow])
+
+
+def front_half(points: SixPoints) -> PointsRC:
+    """Outline of the front half of a body, between its corners and mid-endplate points."""
+    sa, sm, _, _, im, ia = points.points_rc
+    return np.array([sa, sm, im, ia])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoarseSource:
+    """Views of about 24 cm of spine at coarse scale, with the masks of `COARSE_CHANNELS`."""
+
+    choose: FilmChoice
+    side_px: int = 160
+    channels: int = len(COARSE_CHANNELS)
+    """How many of `COARSE_CHANNELS` are taught."""
+    largest_zoom: float = 0.45
+    """Natural logarithm of the largest change of scale."""
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Draw one view: `image` (1, s, s), `mask` (4, s, s), `mask_valid` (4, 1, 1)."""
+        film = self.choose(rng)
+        to_view = self._view(film, rng)
+        image = _warp(film.contrast, to_view, self.side_px)
+        squeeze = vary_grey(image, rng, strength=0.6)
+        target, valid = coarse_targets(film, to_view, self.side_px)
+        return {
+            "image": fed(squeeze)[None],
+            "mask": target[: self.channels],
+            "mask_valid": valid[: self.channels].reshape(-1, 1, 1),
+        }
+
+    def _view(self, film: BankFilm, rng: np.random.Generator) -> Affine:
+        bodies = film.truth.bodies
+        if bodies and rng.random() < 0.85:
+            about = bodies[int(rng.integers(len(bodies)))].points.centre_rc
+            about = about + rng.normal(0, 0.18, 2) * self.side_px * COARSE_PIXEL_MM / film.pixel_mm
+        else:
+            about = rng.uniform(0, 1, 2) * film.image.shape
+        zoom = film.pixel_mm / COARSE_PIXEL_MM * np.exp(rng.uniform(-self.largest_zoom, self.largest_zoom))
+        turn = float(rng.normal(0, 6) if rng.random() < 0.85 else rng.uniform(-30, 30))
+        middle = np.full(2, (self.side_px - 1) / 2)
+        stretch = Affine(np.diag(np.exp(rng.normal(0, 0.05, 2))), np.zeros(2))
+        base = Affine.about(about, middle, turn_deg=turn, zoom=float(zoom), mirror=bool(rng.random() < 0.5))
+        centred = Affine(np.eye(2), -middle).then(stretch).then(Affine(np.eye(2), middle))
+        return base.then(centred)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CanvasSource:
+    """Whole films, zero-padded to a square as the paper does, a little turned and scaled."""
+
+    choose: FilmChoice
+    side_px: int = 512
+    channels: int = 1
+    """How many of `COARSE_CHANNELS` are taught."""
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Draw one canvas: `image` (1, s, s), `mask` (k, s, s), `mask_valid` (k, 1, 1)."""
+        film = self.choose(rng)
+        rows, cols = film.contrast.shape
+        middle = np.array([rows - 1, cols - 1]) / 2
+        zoom = self.side_px / max(rows, cols) * float(np.exp(rng.normal(0, 0.06)))
+        centre = np.full(2, (self.side_px - 1) / 2) + rng.normal(0, 0.02, 2) * self.side_px
+        mirror = bool(rng.random() < 0.5)
+        to_view = Affine.about(middle, centre, turn_deg=float(rng.normal(0, 4)), zoom=zoom, mirror=mirror)
+        image = vary_grey(_warp(film.contrast, to_view, self.side_px), rng, strength=0.6)
+        target, valid = coarse_targets(film, to_view, self.side_px)
+        return {
+            "image": fed(image)[None],
+            "mask": target[: self.channels],
+            "mask_valid": valid[: self.channels].reshape(-1, 1, 1),
+        }
+
+
+def coarse_targets(
+    film: BankFilm, to_view: Affine, side_px: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Masks of `COARSE_CHANNELS` in a view, and which of them are known."""
+    shape = (side_px, side_px)
+    target = np.zeros((len(COARSE_CHANNELS), *shape), np.float32)
+    for body in film.truth.bodies:
+        outline = to_view(body.contour_rc)
+        if (outline.max(axis=0) < 0).any() or (outline.min(axis=0) > side_px).any():
+            continue
+        centre = to_view(body.points.centre_rc)
+        target[0] = np.maximum(target[0], polygon_mask(outline, shape))
+        target[1] = np.maximum(target[1], polygon_mask(centre + CORE_SHARE * (outline - centre), shape))
+        target[2] = np.maximum(target[2], polygon_mask(to_view(front_half(body.points)), shape))
+    if film.truth.s1_endplate_rc is not None:
+        outline = to_view(sacrum_outline(film.truth.s1_endplate_rc, film.truth.facing))
+        target[3] = polygon_mask(outline, shape)
+    knows_sacrum = film.group == "phantom" or film.truth.s1_endplate_rc is not None
+    return target, np.array([1, 1, 1, float(knows_sacrum)], np.float32)
+
+
+def _warp(image: NDArray[np.uint8], to_view: Affine, side_px: int) -> GrayImage:
+    """Sample a view, averaging over the pixels that fall together."""
+    zoom = float(np.sqrt(abs(np.linalg.det(to_view.matrix))))
+    fine = int(np.clip(round(0.8 / zoom), 1, 4))
+    grown = to_view.then(Affine(np.eye(2) * fine, np.full(2, 0.5 * (fine - 1))))
+    size = (side_px * fine, side_px * fine)
+    view = cv2.warpAffine(
+        image, grown.as_cv2(), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    if fine > 1:
+        view = cv2.resize(view, (side_px, side_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(view, dtype=np.float32) / 255
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BodySource:
+    """Crops of one body each, as the fine network sees them, and some of no body at all."""
+
+    choose: FilmChoice
+    side_px: int = CROP_SIDE_PX
+    negatives: float = 0.12
+    squash_rate: float = 0.45
+    strength: float = 1.0
+    """Of all chance in pose, shape and grey; 0 gives the plain crop."""
+
+    def sample(self, rng: np.random.Generator) -> Sample:
+        """Draw one crop and all that is known of it; see the losses for the names."""
+        film = self.choose(rng)
+        whole = [body for body in film.truth.bodies if body.whole]
+        if not film.truth.bodies:
+            return self._negative(film, rng)
+        if rng.random() < self.negatives or not whole:
+            return self._negative(film, rng)
+        bodies = whole if rng.random() < 0.93 else list(film.truth.bodies)
+        return self._positive(film, bodies[int(rng.integers(len(bodies)))], rng)
+
+    def _positive(self, film: BankFilm, body: BodyTruth, rng: np.random.Generator) -> Sample:
+        to_crop = crop_map(self._jittered(pose_of(body.points), rng), self.side_px)
+        points = to_crop(body.points.points_rc)
+        outline = to_crop(body.contour_rc)
+        source_rows, knots = self._squash(points, rng)
+        if knots is not None:
+            points, outline = squash_points(points, knots), squash_points(outline, knots)
+        wave = elastic(rng, self.side_px, 2.5 * self.strength) if rng.random() < 0.5 * self.strength else None
+        if wave is not None:
+            points, outline = displaced_points(points, wave), displaced_points(outline, wave)
+        crop = _sampled(film.image, to_crop, self.side_px, source_rows, wave)
+        upside = False
+        if rng.random() < 0.15 * self.strength:
+            # Upside down a body is still a body: superior and inferior change places.
+            crop, upside = crop[::-1].copy(), True
+            points = np.column_stack([self.side_px - 1 - points[:, 0], points[:, 1]])[[5, 4, 3, 2, 1, 0]]
+            outline = np.column_stack([self.side_px - 1 - outline[:, 0], outline[:, 1]])
+        return self._sample(film, crop, points, outline, body, rng, knows_level=not upside)
+
+    def _jittered(self, pose: BodyPose, rng: np.random.Generator) -> BodyPose:
+        wide = 2.0 if rng.random() < 0.15 else 1.0
+        s = self.strength * wide
+        return pose.moved(
+            shift=(float(rng.normal(0, 0.07 * s)), float(rng.normal(0, 0.07 * s))),
+            turn_deg=float(rng.normal(0, 5 * s)),
+            zoom=float(np.exp(rng.normal(0, 0.09 * s))),
+        )
+
+    def _squash(
+        self, points: PointsRC, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        if rng.random() >= self.squash_rate * self.strength:
+            return None, None
+        return squash_maps(draw_squash(rng), points, self.side_px)
+
+    def _sample(
+        self,
+        film: BankFilm,
+        crop: GrayImage,
+        points: PointsRC,
+        outline: PointsRC,
+        body: BodyTruth,
+        rng: np.random.Generator,
+        *,
+        knows_level: bool,
+    ) -> Sample:
+        crop = vary_grey(_stretched(crop), rng, strength=self.strength) if self.strength > 0 else crop
+        six = film.truth.has_six_points
+        known = np.array([1, six, 1, 1, six, 1], np.float32)
+        inside = ((points > 1) & (points < self.side_px - 2)).all(axis=1)
+        knows_points = float(body.whole)
+        return {
+            "image": normalised(crop)[None],
+            "points": points.astype(np.float32),
+            "points_valid": known * inside.astype(np.float32) * knows_points,
+            "mask": polygon_mask(outline, (self.side_px, self.side_px))[None],
+            # Corners alone make a straight-sided outline: better than nothing, but not the body's own.
+            "mask_valid": np.full((1, 1, 1), 1.0 if six else 0.3, np.float32),
+            "body": np.float32(1.0),
+            "body_valid": np.float32(1.0),
+            "level": np.int64(LEVELS.index(body.level) if knows_level else -1),
+            "flags": np.array(
+                [body.implant == "metal", body.implant == "cement", not body.whole], np.float32
+            ),
+            "flags_valid": np.full(3, float(film.group == "phantom"), np.float32),
+        }
+
+    def _negative(self, film: BankFilm, rng: np.random.Generator) -> Sample:
+        """A crop that is not centred on a body: a disc, the sacrum, anything else."""
+        pose = self._elsewhere(film, rng)
+        crop = _sampled(film.image, crop_map(pose, self.side_px), self.side_px, None, None)
+        crop = vary_grey(_stretched(crop), rng, strength=self.strength) if self.strength > 0 else crop
+        nothing = np.zeros((1, self.side_px, self.side_px), np.float32)
+        return {
+            "image": normalised(crop)[None],
+            "points": np.full((6, 2), self.side_px / 2, np.float32),
+            "points_valid": np.zeros(6, np.float32),
+            "mask": nothing,
+            "mask_valid": np.zeros((1, 1, 1), np.float32),
+            "body": np.float32(0.0),
+            "body_valid": np.float32(1.0),
+            "level": np.int64(-1),
+            "flags": np.zeros(3, np.float32),
+            "flags_valid": np.zeros(3, np.float32),
+        }
+
+    def _elsewhere(self, film: BankFilm, rng: np.random.Generator) -> BodyPose:
+        bodies = film.truth.bodies
+        draw = rng.random()
+        if bodies and draw < 0.6:
+            pose = pose_of(bodies[int(rng.integers(len(bodies)))].points)
+            away = rng.choice([-1, 1]) * rng.uniform(0.42, 0.6)
+            along = (float(away), float(rng.normal(0, 0.15)))
+            if rng.random() < 0.5:
+                along = (float(rng.normal(0, 0.4)), float(rng.choice([-1, 1]) * rng.uniform(0.55, 1.6)))
+            return self._jittered(pose.moved(shift=along), rng)
+        s1 = film.truth.s1_endplate_rc
+        if s1 is not None and draw < 0.8:
+            back = s1[0] - s1[1]
+            length = float(np.linalg.norm(back))
+            pose = BodyPose(s1.mean(axis=0), back / length, length)
+            return self._jittered(pose.moved(shift=(float(rng.uniform(0.25, 1.2)), 0.0)), rng)
+        angle = rng.uniform(-0.5, 0.5)
+        back = np.array([np.sin(angle), np.cos(angle) * rng.choice([-1, 1])])
+        where: FloatArray = rng.uniform(0.02, 0.98, 2) * film.image.shape
+        far = all(
+            float(np.linalg.norm(where - b.points.centre_rc)) > 0.6 * pose_of(b.points).depth_px
+            for b in bodies
+        )
+        if not far:
+            return self._elsewhere(film, rng)
+        return BodyPose(where, back, float(rng.uniform(18, 45)) / film.pixel_mm)
+
+
+def _stretched(crop: GrayImage) -> GrayImage:
+    """Stretch a crop to 0 to 1 between its own percentiles, so that changes of grey mean the same everywhere."""
+    low, high = np.percentile(crop, [1, 99])
+    return np.asarray(np.clip((crop - low) / max(float(high - low), 1e-3), 0, 1), dtype=np.float32)
+
+
+def _sampled(
+    image: NDArray[np.uint8],
+    to_crop: Affine,
+    side_px: int,
+    source_rows: NDArray[np.float32] | None,
+    wave: NDArray[np.float32] | None,
+) -> GrayImage:
+    """Sample a crop through the chain: film, crop, squashed, displaced."""
+    rows, cols = np.mgrid[0:side_px, 0:side_px].astype(np.float32)
+    if wave is not None:
+        rows, cols = rows + wave[0], cols + wave[1]
+    if source_rows is not None:
+        rows = cv2.remap(source_rows, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    back = to_crop.inverse()
+    at = np.stack([rows, cols], axis=-1) @ back.matrix.T.astype(np.float32) + back.shift.astype(np.float32)
+    step = float(np.sqrt(abs(np.linalg.det(back.matrix))))
+    if step > 1.35:
+        low = np.floor(at.min(axis=(0, 1))).astype(int) - 3
+        low = np.clip(low, 0, np.array(image.shape) - 1)
+        high = np.clip(np.ceil(at.max(axis=(0, 1))).astype(int) + 4, low + 1, image.shape)
+        patch = cv2.GaussianBlur(image[low[0] : high[0], low[1] : high[1]], (0, 0), 0.42 * step)
+        at = at - low.astype(np.float32)
+        image = patch
+    crop = cv2.remap(
+        image, at[..., 1], at[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    return np.asarray(crop, dtype=np.float32) / 255
