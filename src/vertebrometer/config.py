@@ -28,6 +28,9 @@ def read_settings(path: Path, settings: type[SettingsT]) -> SettingsT:
     except FileNotFoundError:
         msg = f"no settings file {path}"
         raise SettingsError(msg) from None
+    except OSError as error:
+        msg = f"{path.name} cannot be read: {error.strerror or type(error).__name__}"
+        raise SettingsError(msg) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         msg = f"{path.name} is not valid TOML: {error}"
         raise SettingsError(msg) from error
@@ -68,7 +71,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _converted(value: Any, hint: Any, *, where: str) -> Any:
+def _converted(value: Any, hint: Any, *, where: str) -> Any:  # noqa: PLR0911 (one way out per kind of hint)
     """Check `value` against the annotation `hint`, turning tables, paths and lists into theirs."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):

@@ -180,3 +180,33 @@ class MissingExtraError(VertebrometerError):
     """A part of vertebrometer that is installed on demand is not there."""
 
     code: ClassVar[str] = "missing_extra"
+
+
+class NoStudyError(VertebrometerError):
+    """The film belongs to no DICOM study, so no result can be put beside it."""
+
+    code: ClassVar[str] = "no_study"
+
+
+class StoreError(VertebrometerError):
+    """The store of films and jobs cannot be used."""
+
+    code: ClassVar[str] = "store"
+
+
+class StoreBusyError(StoreError):
+    """Another process holds the store for too long; trying again later helps."""
+
+    code: ClassVar[str] = "store_busy"
+
+
+class StoreFullError(StoreError):
+    """There is no room left on the disk that the store lies on."""
+
+    code: ClassVar[str] = "store_full"
+
+
+class ListenerError(VertebrometerError):
+    """The DICOM node cannot start or go on."""
+
+    code: ClassVar[str] = "listener"

@@ -63,7 +63,13 @@ class Affine:
 
     @classmethod
     def about(
-        cls, centre_rc: FloatArray, to_rc: FloatArray, *, turn_deg: float = 0.0, zoom: float = 1.0, mirror: bool = False
+        cls,
+        centre_rc: FloatArray,
+        to_rc: FloatArray,
+        *,
+        turn_deg: float = 0.0,
+        zoom: float = 1.0,
+        mirror: bool = False,
     ) -> Self:
         """Carry `centre_rc` to `to_rc`, zoomed and turned; `mirror` swaps left and right first.
 
@@ -73,7 +79,8 @@ class Affine:
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         flip = np.diag([1.0, -1.0 if mirror else 1.0])
         matrix = zoom * turn @ flip
-        return cls(matrix, np.asarray(to_rc, dtype=np.float64) - matrix @ np.asarray(centre_rc, dtype=np.float64))
+        target, centre = (np.asarray(point, dtype=np.float64) for point in (to_rc, centre_rc))
+        return cls(matrix, target - matrix @ centre)
 
     def __call__(self, points_rc: PointsRC) -> PointsRC:
         """Carry points, shape (n, 2) or (2,)."""
@@ -81,7 +88,7 @@ class Affine:
 
     def inverse(self) -> Affine:
         """Return the way back."""
-        back = np.linalg.inv(self.matrix)
+        back: FloatArray = np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
         return Affine(back, -back @ self.shift)
 
     def then(self, other: Affine) -> Affine:

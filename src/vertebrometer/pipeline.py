@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from vertebrometer.anatomy import Facing, Reason
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
 from vertebrometer.quality import film_reasons
-from vertebrometer.radiographs import Radiograph
+from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
 from vertebrometer.runtime import OnnxPredictor, open_weights
 from vertebrometer.segmentation import Segmentation, segment
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 
 COARSE_WEIGHTS: Final = "coarse"
 POINTS_WEIGHTS: Final = "points"
+
+_TRUSTED: Final = 2.5
+"""Sum of confidences from which the bodies themselves say that bone is bright."""
 
 CALIBRATION: Final = IntervalCalibration()
 """Set by ``python benchmarks/calibrate.py`` on phantoms and projected CT that nothing was trained on."""
@@ -79,6 +84,19 @@ class Measurer:
             pinned={number - 1: name for number, name in self.settings.levels.items()},
         )
 
+    def _rightly_polar(self, radiograph: Radiograph) -> tuple[Radiograph, Segmentation]:
+        """Segment the film; where its polarity was only assumed and little was found, also its negative."""
+        found = self.segment(radiograph)
+        if radiograph.facts.get("polarity") != ASSUMED_POLARITY or _trust(found) >= _TRUSTED:
+            return radiograph, found
+        negative = replace(
+            radiograph,
+            image=np.asarray(1 - radiograph.image, dtype=np.float32),
+            facts={**radiograph.facts, "polarity": "bone-dark, found from the vertebral bodies"},
+        )
+        other = self.segment(negative)
+        return (negative, other) if _trust(other) > 1.5 * _trust(found) + 0.5 else (radiograph, found)
+
     def measure(self, radiograph: Radiograph, *, sha256: str = "") -> FilmReport:
         """Measure one film.
 
@@ -90,7 +108,7 @@ class Measurer:
             Checksum of the file that it was read from, kept in the report.
         """
         started = time.perf_counter()
-        found = self.segment(radiograph)
+        radiograph, found = self._rightly_polar(radiograph)
         reasons = film_reasons(radiograph, found)
         settings = settings_as_dict(self.settings)
         return measured_report(
@@ -106,6 +124,10 @@ class Measurer:
             calibration=CALIBRATION,
             elapsed_s=time.perf_counter() - started,
         )
+
+
+def _trust(found: Segmentation) -> float:
+    return sum(vertebra.confidence for vertebra in found.vertebrae)
 
 
 def measure(radiograph: Radiograph, settings: MeasureSettings | None = None) -> FilmReport:

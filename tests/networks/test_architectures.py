@@ -6,8 +6,8 @@ torch = pytest.importorskip("torch")
 
 from vertebrometer.errors import UnknownNameError  # noqa: E402
 from vertebrometer.networks import (  # noqa: E402
-    ARCHITECTURES,
     POINT_OUTPUTS,
+    SEGMENTERS,
     NetworkConfig,
     PointHeads,
     build_network,
@@ -17,8 +17,6 @@ from vertebrometer.networks import (  # noqa: E402
 from vertebrometer.networks.skeleton import EncoderDecoder  # noqa: E402
 
 pytestmark = pytest.mark.torch
-
-SEGMENTERS = sorted(ARCHITECTURES.keys() - {"points"})
 
 
 def size_of(**settings):
@@ -96,7 +94,7 @@ def test_a_colour_film_is_refused():
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones():
-    with pytest.raises(UnknownNameError, match="known are points, r2unet, resunet, unet"):
+    with pytest.raises(UnknownNameError, match="known are carn, densenet121, mrdn, points, r2unet, resnet50, resunet, unet"):
         build_network(NetworkConfig(name="vnet"))
 
 

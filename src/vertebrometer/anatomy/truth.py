@@ -72,6 +72,9 @@ def read_truth(path: Path) -> tuple[FilmTruth, ...]:
     except FileNotFoundError:
         msg = f"no truth file {path.name} in its folder; it should hold {{'films': [...]}}"
         raise TruthFileError(msg) from None
+    except OSError as error:
+        msg = f"{path.name} cannot be read: {error.strerror or type(error).__name__}"
+        raise TruthFileError(msg) from None
     except (ValueError, KeyError, TypeError) as error:
         msg = f"{path.name} is no truth file: wanted JSON with a list under 'films' ({error})"
         raise TruthFileError(msg) from error
@@ -87,7 +90,9 @@ def _film(film: Mapping[str, Any], number: int, where: str) -> FilmTruth:
             shape=(int(film["height"]), int(film["width"])),
             bodies=bodies,
             facing=Facing(film["facing"]) if "facing" in film else facing_of(bodies),
-            s1_endplate_rc=None if s1 is None else np.array([s1["posterior"][::-1], s1["anterior"][::-1]], dtype=float),
+            s1_endplate_rc=None
+            if s1 is None
+            else np.array([s1["posterior"][::-1], s1["anterior"][::-1]], dtype=float),
             has_six_points=all("six_points" in body for body in film["vertebrae"]),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -62,14 +62,15 @@ class SixPoints:
 
     @classmethod
     def from_corners(cls, corners_rc: PointsRC) -> Self:
-        """Make six points of four corners; mid-endplate points lie half-way, as if both endplates were flat."""
+        """Make six points of four corners, with the mid-endplate points of flat endplates."""
         sa, sp, ip, ia = np.asarray(corners_rc, dtype=np.float64)
         return cls(np.array([sa, (sa + sp) / 2, sp, ip, (ip + ia) / 2, ia]))
 
     @property
     def corners_rc(self) -> PointsRC:
         """The four corners, shape (4, 2), in the order of `CORNER_NAMES`."""
-        return self.points_rc[_CORNERS]
+        corners: PointsRC = self.points_rc[_CORNERS]
+        return corners
 
     @property
     def centre_rc(self) -> PointsRC:
@@ -79,7 +80,8 @@ class SixPoints:
 
     def point(self, name: str) -> PointsRC:
         """Return one point by its name in `POINT_NAMES`, shape (2,)."""
-        return self.points_rc[POINT_NAMES.index(name)]
+        point: PointsRC = self.points_rc[POINT_NAMES.index(name)]
+        return point
 
     def as_xy(self) -> dict[str, list[float]]:
         """Return the points as files carry them: name to [x, y]."""

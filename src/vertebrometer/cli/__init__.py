@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from vertebrometer import __version__
-from vertebrometer.cli import doctor, evaluate, measure, phantom, train, version
+from vertebrometer.cli import bench, doctor, evaluate, measure, phantom, read_report, repeatability, train, version
 from vertebrometer.errors import VertebrometerError
 
 WRONG_CALL = 2
@@ -29,8 +29,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("measure")(measure.measure)
+app.command("read-report")(read_report.read_report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("phantom")(phantom.phantom)
+app.command("bench")(bench.bench)
+app.command("repeatability")(repeatability.repeatability)
 app.add_typer(train.app, name="train")
 app.command("doctor")(doctor.doctor)
 app.command("version")(version.version)

@@ -33,6 +33,13 @@ def measure(  # noqa: PLR0917 (typer reads the options from the signature)
             help="Write a report and an overlay per film, and one table, here.",
         ),
     ] = None,
+    dicom_out: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Write a structured report, a segmentation and an overlay as DICOM, here (extra `dicom`).",
+        ),
+    ] = None,
     spacing: Annotated[
         str | None, typer.Option(metavar="MM", help="Pixel spacing in mm, as 0.2 or ROWxCOL (0.2x0.15).")
     ] = None,
@@ -91,10 +98,15 @@ def measure(  # noqa: PLR0917 (typer reads the options from the signature)
         )
         raise typer.Exit(2)
     printer = _printer(as_json=as_json, quiet=quiet)
+    dicom = None
+    if dicom_out is not None:
+        from vertebrometer.cli.dicom_out import DicomOut
+
+        printer = dicom = DicomOut(dicom_out, films, reading, then=printer)
     outcomes = _run(films, out, settings, reading, again=again, workers=workers, quiet=quiet, printer=printer)
     if not quiet and not as_json:
         _print_end(outcomes, out)
-    if not all(outcome.measured for outcome in outcomes):
+    if not all(outcome.measured for outcome in outcomes) or (dicom is not None and dicom.failed):
         raise typer.Exit(1)
 
 

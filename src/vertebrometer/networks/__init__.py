@@ -1,4 +1,4 @@
-"""Networks: U-Net, ResU-Net, R2U-Net and the point network. Needs the extra `train`."""
+"""Networks: for masks, for points, and for the compression itself. Needs the extra `train`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from typing import Final
 from torch import nn
 
 from vertebrometer.errors import UnknownNameError
+from vertebrometer.networks.carn import carn
+from vertebrometer.networks.densenet121 import densenet121
+from vertebrometer.networks.mrdn import mrdn
 from vertebrometer.networks.pointnet import POINT_OUTPUTS, PointNetwork, pointnet, soft_argmax
 from vertebrometer.networks.r2unet import r2unet
+from vertebrometer.networks.resnet50 import resnet50
 from vertebrometer.networks.resunet import resunet
-from vertebrometer.networks.settings import NetworkConfig, PointHeads
+from vertebrometer.networks.settings import CarnReading, MrdnReading, NetworkConfig, PointHeads
 from vertebrometer.networks.skeleton import SegmentationNetwork, count_parameters
 from vertebrometer.networks.unet import unet
 
 __all__ = [
     "ARCHITECTURES",
     "POINT_OUTPUTS",
+    "REGRESSORS",
+    "SEGMENTERS",
+    "CarnReading",
+    "MrdnReading",
     "NetworkConfig",
     "PointHeads",
     "PointNetwork",
@@ -32,7 +40,17 @@ ARCHITECTURES: Final[Mapping[str, Callable[[NetworkConfig], nn.Module]]] = {
     "resunet": resunet,
     "r2unet": r2unet,
     "points": pointnet,
+    "resnet50": resnet50,
+    "densenet121": densenet121,
+    "carn": carn,
+    "mrdn": mrdn,
 }
+
+SEGMENTERS: Final[tuple[str, ...]] = ("unet", "resunet", "r2unet")
+"""Architectures that give masks."""
+
+REGRESSORS: Final[tuple[str, ...]] = ("resnet50", "densenet121", "carn", "mrdn")
+"""Architectures that give `out_channels` numbers for each image."""
 
 
 def build_network(config: NetworkConfig) -> nn.Module:

@@ -26,6 +26,62 @@ class PointHeads:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MrdnReading:
+    """How the text of the paper on the MRDN is read; quotations are of Seo et al., Sci Rep 2021.
+
+    The paper gives neither channels nor the order within a block. Two readings of
+    the poolings are named: `literal` is `pools = 6`, `default` is `pools = 4`.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 64, 128, 256, 256)
+    """One for each layer: "six layers comprising Conv2D with a 3 x 3 kernel size and a 1 x 1 stride, BN,
+    ReLU, and max pooling with a 2 x 2 kernel size were applied to extract a low-level feature map"."""
+    pools: int = 4
+    """Layers, counted from the first, that end with a pooling. All six ("literal") shrink 512 to 8 x 8, where
+    dilations of 8 and 16 touch nothing but the centre; with four ("default") the block sees 32 x 32."""
+    blocks: int = 1
+    """"adds multi-scale residual dilated blocks (MRDBs)", but "was inserted only in the last part of the
+    model"."""
+    dilations: tuple[int, ...] = (2, 4, 8, 16)
+    """"four Dilated Conv2D layers with 2, 4, 8, and 16 DR"."""
+    bottleneck: int = 4
+    """"because numerous parameters are generated, the MRDB included bottleneck layers": a 1 x 1 convolution
+    to this many times fewer channels."""
+
+    def __post_init__(self) -> None:
+        if not self.channels or min(self.channels) < 1 or not 0 <= self.pools <= len(self.channels):
+            msg = f"MRDN wants channels for each layer and at most as many poolings, got {self}"
+            raise ValueError(msg)
+        if self.blocks < 1 or not self.dilations or min(self.dilations) < 1 or self.bottleneck < 1:
+            msg = f"MRDN wants blocks, dilations and a bottleneck of at least 1, got {self}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarnReading:
+    """How CARN (Pang et al., MICCAI 2018) is built, which the paper compares with.
+
+    "The CARN model [...] has a structure that selectively reuses features of
+    adjacent layers through an amplifier unit".
+    """
+
+    stem_channels: int = 8
+    """Of a 7 x 7 convolution with stride 2; each unit doubles them."""
+    units: int = 6
+    """Amplifier units, with 2 x 2 max pooling between them: 16, 32, 64, 128, 256, 512 channels."""
+    narrow: int = 256
+    """Channels that a last 1 x 1 convolution leaves."""
+    pooled: int = 2
+    """Rows and columns after the last pooling. The published net pools 8 x 4 by 4 x 2, which leaves 2 x 2;
+    other sizes of input change nothing but this pooling."""
+
+    def __post_init__(self) -> None:
+        if min(self.stem_channels, self.units, self.narrow, self.pooled) < 1:
+            msg = f"every size of CARN is at least 1, got {self}"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkConfig:
     """One network; a variant is another config, never a subclass."""
 
@@ -37,7 +93,7 @@ class NetworkConfig:
     """How often the image is halved on the way down."""
     in_channels: int = 1
     out_channels: int = 1
-    """Masks that are predicted."""
+    """Masks that are predicted; numbers, where the network gives numbers."""
     max_width: int | None = None
     """Channels are not doubled beyond this; None lets them grow."""
     steps: int = 2
@@ -52,6 +108,10 @@ class NetworkConfig:
     """The network works on an image this many times smaller; it makes that itself."""
     heads: PointHeads = field(default_factory=PointHeads)
     """Only the point network has these."""
+    mrdn: MrdnReading = field(default_factory=MrdnReading)
+    """Only the MRDN has these."""
+    carn: CarnReading = field(default_factory=CarnReading)
+    """Only CARN has these."""
 
     def __post_init__(self) -> None:
         if min(self.width, self.in_channels, self.out_channels) < 1 or self.depth < 1:

@@ -1,8 +1,16 @@
 """Synthetic lateral spine films whose true answers are known."""
 
-from vertebrometer.phantom.making import Phantom, make_phantom, mirrored, phantom_of
+from vertebrometer.phantom.making import (
+    Phantom,
+    make_phantom,
+    mirrored,
+    numbered_settings,
+    phantom_of,
+    truth_of,
+)
 from vertebrometer.phantom.settings import FIELDS, PhantomSettings, draw_phantom
 from vertebrometer.phantom.spine import NORMS, BodyShape, Fracture, Spine, fractured, stack
+from vertebrometer.phantom.writing import write_phantoms
 
 __all__ = [
     "FIELDS",
@@ -16,6 +24,9 @@ __all__ = [
     "fractured",
     "make_phantom",
     "mirrored",
+    "numbered_settings",
     "phantom_of",
     "stack",
+    "truth_of",
+    "write_phantoms",
 ]

@@ -1,4 +1,4 @@
-"""Bones of the spine as sums of thin sagittal sections: rims, endplates and arches fall where a film has them."""
+"""Bones of the spine as sums of thin sagittal sections, so that rims and arches fall as on a film."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def _draw_body(canvas: Canvas, body: PlacedBody, texture: GrayImage) -> None:
 
 def _lean(local_mm: PointsRC, shape: BodyShape, off_mm: float) -> PointsRC:
     """Shift a section as the turn and lean of the body ask for."""
-    shift = np.array([off_mm * np.tan(np.deg2rad(shape.tilt_deg)), off_mm * np.tan(np.deg2rad(shape.rotation_deg))])
+    shift = np.array(
+        [off_mm * np.tan(np.deg2rad(shape.tilt_deg)), off_mm * np.tan(np.deg2rad(shape.rotation_deg))]
+    )
     return np.asarray(local_mm + shift)
 
 
@@ -77,22 +79,23 @@ def _arch_parts(shape: BodyShape, rng: np.random.Generator) -> list[tuple[float,
     """Parts as (offset to the side, thickness, outline) in mm of the body's own frame."""
     hp, back, half = shape.posterior_mm, shape.superior_depth_mm / 2, shape.width_mm / 2
     grow = half / 22
+    rear = np.array([0.0, back])
     parts: list[tuple[float, float, PointsRC]] = []
     for sign in (-1.0, 1.0):
         pedicle = np.array([[-0.42, -1], [-0.38, 9], [0.02, 9], [0.0, -1]]) * [hp, 1]
-        parts.append((sign * 0.62 * half, 7 * grow, _round(pedicle + [0, back])))
+        parts.append((sign * 0.62 * half, 7 * grow, _round(pedicle + rear)))
         superior = np.array([[-0.75, 12], [-0.62, 17], [0.05, 15], [0.1, 7], [-0.35, 7]]) * [hp, grow]
-        parts.append((sign * 0.75 * half, 8 * grow, _round(superior + [0, back])))
+        parts.append((sign * 0.75 * half, 8 * grow, _round(superior + rear)))
         inferior = np.array([[-0.1, 12], [0.1, 18], [0.9, 20], [0.95, 15], [0.35, 11]]) * [hp, grow]
-        parts.append((sign * 0.55 * half, 8 * grow, _round(inferior + [0, back])))
+        parts.append((sign * 0.55 * half, 8 * grow, _round(inferior + rear)))
         transverse = np.array([[-0.35, 4], [-0.3, 11], [0.02, 11], [0.05, 4]]) * [hp, grow]
-        parts.append((sign * 1.25 * half, 14 * grow, _round(transverse + [0, back])))
+        parts.append((sign * 1.25 * half, 14 * grow, _round(transverse + rear)))
     if shape.level[0] == "L":
         spinous = np.array([[-0.1, 16], [-0.12, 44], [0.55, 47], [0.75, 38], [0.45, 18]]) * [hp, 1]
     else:
         drop = rng.uniform(0.7, 1.5)
         spinous = np.array([[-0.05, 12], [drop * 0.75, 42], [drop, 42], [0.5, 14]]) * [hp, grow]
-    parts.append((0.0, 6.0, _round(spinous + [0, back])))
+    parts.append((0.0, 6.0, _round(spinous + rear)))
     return parts
 
 
@@ -101,7 +104,9 @@ def _round(corners: PointsRC) -> PointsRC:
     points = corners
     for _ in range(3):
         following = np.roll(points, -1, axis=0)
-        points = np.stack([0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], axis=1).reshape(-1, 2)
+        points = np.stack(
+            [0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], axis=1
+        ).reshape(-1, 2)
     return points
 
 
@@ -134,7 +139,9 @@ def draw_sacrum(canvas: Canvas, spine: Spine, settings: PhantomSettings, texture
 def _dense(corners: PointsRC) -> PointsRC:
     steps = np.linspace(0, 1, 12, endpoint=False)[:, None]
     following = np.roll(corners, -1, axis=0)
-    return np.vstack([first + steps * (second - first) for first, second in zip(corners, following, strict=True)])
+    return np.vstack(
+        [first + steps * (second - first) for first, second in zip(corners, following, strict=True)]
+    )
 
 
 def draw_ribs(canvas: Canvas, spine: Spine, strength: float, rng: np.random.Generator) -> None:
@@ -145,7 +152,9 @@ def draw_ribs(canvas: Canvas, spine: Spine, strength: float, rng: np.random.Gene
         number = int(body.shape.level[1:])
         for side_mm in (-1.0, 1.0):
             path = _rib_path(number, rng)
-            start = body.to_film_mm(np.array([[-0.45 * body.shape.posterior_mm, body.shape.superior_depth_mm / 2]]))
+            start = body.to_film_mm(
+                np.array([[-0.45 * body.shape.posterior_mm, body.shape.superior_depth_mm / 2]])
+            )
             reach = np.linspace(0.25, 1.0, len(path)) * side_mm * 110
             placed = np.vstack([canvas.place(start + p, float(z)) for p, z in zip(path, reach, strict=True)])
             mu = bone_per_mm(500) * 9 * strength
@@ -171,11 +180,13 @@ def draw_pelvis(canvas: Canvas, spine: Spine, strength: float, rng: np.random.Ge
     turns = np.linspace(0, 2 * np.pi, 50, endpoint=False)
     high, wide = rng.uniform(62, 90), rng.uniform(55, 85)
     for side_mm in (-120.0, 120.0):
-        wobble = 1 + 0.08 * np.sin(3 * turns + rng.uniform(0, 6)) + 0.05 * np.sin(5 * turns + rng.uniform(0, 6))
-        centre = base + [rng.uniform(30, 55), rng.uniform(-25, 10)]
+        wobble = (
+            1 + 0.08 * np.sin(3 * turns + rng.uniform(0, 6)) + 0.05 * np.sin(5 * turns + rng.uniform(0, 6))
+        )
+        centre = base + np.array([rng.uniform(30, 55), rng.uniform(-25, 10)])
         wing = centre + np.column_stack([high * np.sin(turns), wide * np.cos(turns)]) * wobble[:, None]
         mu = strength * bone_per_mm(300)
         canvas.add_section(canvas.place(wing, side_mm), inside=mu * 12, rim=mu * 18, rim_mm=2.5)
-        head = base + [rng.uniform(95, 120), rng.uniform(-55, -15)]
+        head = base + np.array([rng.uniform(95, 120), rng.uniform(-55, -15)])
         ball = head + 24 * np.column_stack([np.sin(turns), np.cos(turns)])
         canvas.add_section(canvas.place(ball, side_mm), inside=mu * 40, rim=mu * 20, rim_mm=1.5)

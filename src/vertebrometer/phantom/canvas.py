@@ -43,7 +43,13 @@ class Canvas:
         return np.asarray(self.beam_rc + (film - self.beam_rc) * magnified)
 
     def add_section(
-        self, outline_rc: PointsRC, *, inside: float, rim: float, rim_mm: float, texture: GrayImage | None = None
+        self,
+        outline_rc: PointsRC,
+        *,
+        inside: float,
+        rim: float,
+        rim_mm: float,
+        texture: GrayImage | None = None,
     ) -> None:
         """Add a closed shape: `inside` within it, `rim` on top along the inner side of its outline."""
         box = self._box(outline_rc, 2)
@@ -65,7 +71,9 @@ class Canvas:
             small = small * texture[r0:r1, c0:c1]
         self.attenuation[r0:r1, c0:c1] += small
 
-    def add_tube(self, path_rc: PointsRC, *, width_mm: float, wall_mm: float, inside: float, wall: float) -> None:
+    def add_tube(
+        self, path_rc: PointsRC, *, width_mm: float, wall_mm: float, inside: float, wall: float
+    ) -> None:
         """Add a hollow tube seen from the side, such as a rib or a long bone."""
         pad = width_mm / self.pixel_mm
         box = self._box(path_rc, int(pad) + 2)
@@ -108,7 +116,9 @@ def slow_blur(image: GrayImage, sigma_px: float) -> GrayImage:
     return np.asarray(cv2.resize(small, (cols, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def noise_field(rng: np.random.Generator, shape: tuple[int, int], scale_rc_px: tuple[float, float]) -> GrayImage:
+def noise_field(
+    rng: np.random.Generator, shape: tuple[int, int], scale_rc_px: tuple[float, float]
+) -> GrayImage:
     """Smooth noise of mean 0 and SD about 1 whose grains measure `scale_rc_px`."""
     rows, cols = (max(4, int(n / max(s, 1.0)) + 3) for n, s in zip(shape, scale_rc_px, strict=True))
     grain = rng.standard_normal((rows, cols)).astype(np.float32)

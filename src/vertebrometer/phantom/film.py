@@ -11,7 +11,9 @@ from vertebrometer.phantom.surroundings import slow_unevenness
 from vertebrometer.types import BoolMask, GrayImage
 
 
-def expose(attenuation: GrayImage, imaging: ImagingSettings, pixel_mm: float, rng: np.random.Generator) -> GrayImage:
+def expose(
+    attenuation: GrayImage, imaging: ImagingSettings, pixel_mm: float, rng: np.random.Generator
+) -> GrayImage:
     """Return the logarithm of what the detector saw, bone bright, with scatter, blur and noise."""
     primary = np.exp(-attenuation.astype(np.float32))
     seen = primary + imaging.scatter * 0.6 * slow_blur(primary, 28 / pixel_mm)
@@ -27,7 +29,11 @@ def expose(attenuation: GrayImage, imaging: ImagingSettings, pixel_mm: float, rn
 
 
 def process(
-    log_film: GrayImage, patient: BoolMask, imaging: ImagingSettings, pixel_mm: float, rng: np.random.Generator
+    log_film: GrayImage,
+    patient: BoolMask,
+    imaging: ImagingSettings,
+    pixel_mm: float,
+    rng: np.random.Generator,
 ) -> GrayImage:
     """Harmonise, sharpen, window and bend the curve, as a console does; 0 to 1, air dark."""
     film = log_film - imaging.unsharp * slow_blur(log_film, imaging.unsharp_mm / pixel_mm)
@@ -52,6 +58,16 @@ def collimated(view: ViewSettings) -> BoolMask:
     return open_field
 
 
+def uncovered(view: ViewSettings, marks: MarkSettings) -> BoolMask:
+    """Pixels that show the patient: neither shut off by the collimator nor under the burned-in frame."""
+    open_field = collimated(view)
+    width = border_width(marks, open_field.shape)
+    if width:
+        open_field[:width] = open_field[-width:] = False
+        open_field[:, :width] = open_field[:, -width:] = False
+    return open_field
+
+
 def shut(film: GrayImage, view: ViewSettings) -> GrayImage:
     """Darken or whiten what the collimator covers."""
     return np.where(collimated(view), film, 1.0 if view.collimation_bright else 0.0).astype(np.float32)
@@ -70,10 +86,15 @@ def mark(film: GrayImage, marks: MarkSettings, pixel_mm: float, rng: np.random.G
     for _ in range(marks.letters):
         _letters(out, rng)
     if marks.border_px:
-        width = min(marks.border_px, rows // 20, cols // 20)
+        width = border_width(marks, out.shape)
         level = float(rng.choice([0.0, 1.0]))
         out[:width], out[rows - width :], out[:, :width], out[:, cols - width :] = (level,) * 4
     return out
+
+
+def border_width(marks: MarkSettings, shape: tuple[int, ...]) -> int:
+    """Width in pixels of the frame that is burned in; it never covers much of a small film."""
+    return min(marks.border_px, shape[0] // 20, shape[1] // 20)
 
 
 def _letters(film: GrayImage, rng: np.random.Generator) -> None:
@@ -118,8 +139,10 @@ def smear(film: GrayImage, strength: float, rng: np.random.Generator) -> GrayIma
     """Add the blocks and horizontal dashes of careless lossy storage."""
     if strength <= 0:
         return film
-    code = cv2.imencode(".jpg", (film * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, round(75 - 55 * strength)])[1]
-    out = cv2.imdecode(code, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+    code = cv2.imencode(
+        ".jpg", (film * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, round(75 - 55 * strength)]
+    )[1]
+    out = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), dtype=np.float32) / 255
     streaks = noise_field(rng, film.shape, (2, 40))
     patches = noise_field(rng, film.shape, (film.shape[0] / 9, film.shape[1] / 6))
     out += 0.08 * strength * np.clip(streaks - 0.8, 0, None) * (patches > 0.7)

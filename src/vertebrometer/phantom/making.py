@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, SixPoints
+from vertebrometer.errors import UnknownNameError
+from vertebrometer.evaluation.rasters import polygon_mask
 from vertebrometer.geometry import Affine
-from vertebrometer.phantom.bones import draw_arches, draw_bodies, draw_pelvis, draw_ribs, draw_sacrum, trabecular_texture
+from vertebrometer.phantom.bones import (
+    draw_arches,
+    draw_bodies,
+    draw_pelvis,
+    draw_ribs,
+    draw_sacrum,
+    trabecular_texture,
+)
 from vertebrometer.phantom.canvas import Canvas
-from vertebrometer.phantom.film import collimated, expose, mark, process, shut, smear
-from vertebrometer.phantom.settings import FIELDS, PhantomSettings, ViewSettings, draw_phantom
+from vertebrometer.phantom.film import expose, mark, process, shut, smear, uncovered
+from vertebrometer.phantom.settings import FIELD_WEIGHTS, FIELDS, PhantomSettings, draw_phantom
 from vertebrometer.phantom.spine import PlacedBody, Spine, stack
 from vertebrometer.phantom.surroundings import (
     draw_aorta,
@@ -22,7 +32,7 @@ from vertebrometer.phantom.surroundings import (
     implants,
 )
 from vertebrometer.radiographs import PixelSpacing, Radiograph, SpacingSource
-from vertebrometer.types import BoolMask, FloatArray, PointsRC
+from vertebrometer.types import BoolMask, FloatArray, LabelMap, PointsRC
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,6 +43,43 @@ class Phantom:
     truth: FilmTruth
     settings: PhantomSettings
 
+    def labels(self) -> LabelMap:
+        """Return the masks of the bodies as one map: n marks the n-th body of the truth, from the top."""
+        labels = np.zeros(self.truth.shape, np.int32)
+        for number, body in enumerate(self.truth.bodies, 1):
+            labels[polygon_mask(body.contour_rc, self.truth.shape)] = number
+        return labels
+
+
+def numbered_settings(seed: int, number: int, *, fields: Sequence[str] = ()) -> PhantomSettings:
+    """Draw film `number` of the set that `seed` names; how many films the set has does not matter.
+
+    No film of such a set is one that `phantom_of` makes, whatever the seeds, so
+    that what is measured on a set was never trained on.
+
+    Parameters
+    ----------
+    seed, number : int
+        Both from 0.
+    fields : sequence of str
+        Keys of `FIELDS` to draw from, by their usual weights; all when empty.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such field.
+    """
+    for name in fields:
+        if name not in FIELDS:
+            raise UnknownNameError(kind="field", name=name, known=FIELDS)
+    names = [name for name in FIELDS if not fields or name in fields]
+    weights = np.array([FIELD_WEIGHTS[name] for name in names])
+    # A sequence with a spawn key is by construction none of those that a bare seed starts.
+    for_field, for_film = (
+        np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, part))) for part in range(2)
+    )
+    return draw_phantom(for_film, field=str(for_field.choice(names, p=weights / weights.sum())))
+
 
 def phantom_of(seed: int, *, field: str | None = None, pixel_mm: float | None = None) -> Phantom:
     """Draw and make one phantom; the same seed gives the same film."""
@@ -41,17 +88,13 @@ def phantom_of(seed: int, *, field: str | None = None, pixel_mm: float | None = 
 
 def make_phantom(settings: PhantomSettings) -> Phantom:
     """Make the film that `settings` describe, and its truth in pixels of that film."""
-    rng = np.random.default_rng(settings.texture_seed)
     view = settings.view
-    spine = stack(list(settings.bodies), sacral_slope_deg=settings.sacral_slope_deg, compensation=settings.compensation)
-    canvas = _canvas(spine, settings)
-    held = implants(spine, settings.rods, rng)
+    spine, canvas, held, rng = _prepared(settings)
     _draw_patient(canvas, spine, settings, held, rng)
     log_film = expose(canvas.attenuation, settings.imaging, view.pixel_mm, rng)
     film = process(log_film, canvas.attenuation > 1.5, settings.imaging, view.pixel_mm, rng)
-    truth = _truth(canvas, spine, view, {id(body) for body in held})
     if not view.anterior_left:
-        film, truth = film[:, ::-1].copy(), mirrored(truth)
+        film = film[:, ::-1].copy()
     film = mark(shut(film, view), settings.marks, view.pixel_mm, rng)
     film = smear(film, settings.imaging.smear, rng)
     steps = 2**settings.imaging.bits - 1
@@ -61,7 +104,23 @@ def make_phantom(settings: PhantomSettings) -> Phantom:
         name="phantom",
         facts={"field": view.field},
     )
-    return Phantom(radiograph, truth, settings)
+    return Phantom(radiograph, truth_of(settings), settings)
+
+
+def truth_of(settings: PhantomSettings) -> FilmTruth:
+    """Return what is truly on the film that `settings` describe, without making it."""
+    spine, canvas, held, _ = _prepared(settings)
+    truth = _truth(canvas, spine, settings, {id(body) for body in held})
+    return truth if settings.view.anterior_left else mirrored(truth)
+
+
+def _prepared(settings: PhantomSettings) -> tuple[Spine, Canvas, list[PlacedBody], np.random.Generator]:
+    """Return the spine in its place, an empty canvas, the bodies that rods hold, and what chance is left."""
+    rng = np.random.default_rng(settings.texture_seed)
+    spine = stack(
+        list(settings.bodies), sacral_slope_deg=settings.sacral_slope_deg, compensation=settings.compensation
+    )
+    return spine, _canvas(spine, settings), implants(spine, settings.rods, rng), rng
 
 
 def _draw_patient(
@@ -92,29 +151,35 @@ def _canvas(spine: Spine, settings: PhantomSettings) -> Canvas:
     first, last = FIELDS[view.field]
     levels = [body.shape.level for body in spine.bodies]
     top = spine.bodies[levels.index(first)].centre_mm
-    bottom = spine.s1_endplate_mm.mean(axis=0) if last == "S1" else spine.bodies[levels.index(_last(levels, last))].centre_mm
+    bottom = (
+        spine.s1_endplate_mm.mean(axis=0)
+        if last == "S1"
+        else spine.bodies[levels.index(_last(levels, last))].centre_mm
+    )
     lean = np.rad2deg(np.arctan2(*(bottom - top)[::-1]))
     middle = (top + bottom) / 2 + np.array(view.centre_mm)
     film_centre = (np.array([view.rows, view.cols]) - 1) / 2
     turn = settings.lean_deg - lean + view.tilt_deg
     to_film = Affine.about(middle, film_centre, turn_deg=float(turn), zoom=1 / view.pixel_mm)
-    distance_px = view.source_distance_mm
     return Canvas(
         shape=(view.rows, view.cols),
         pixel_mm=view.pixel_mm,
         to_film=to_film,
         beam_rc=film_centre,
-        source_distance_mm=distance_px,
+        source_distance_mm=view.source_distance_mm,
     )
 
 
 def _last(levels: list[str], wanted: str) -> str:
-    """The wanted level, or the lowest one there is (some spines have no L5)."""
+    """Return the wanted level, or the lowest one there is: some spines have no L5."""
     return wanted if wanted in levels else levels[-1]
 
 
-def _truth(canvas: Canvas, spine: Spine, view: ViewSettings, held: set[int]) -> FilmTruth:
-    open_field = collimated(view) if view.anterior_left else collimated(view)[:, ::-1]
+def _truth(canvas: Canvas, spine: Spine, settings: PhantomSettings, held: set[int]) -> FilmTruth:
+    view = settings.view
+    open_field = uncovered(view, settings.marks)
+    # Bodies are placed with the front on the left; the film is mirrored after that.
+    open_field = open_field if view.anterior_left else open_field[:, ::-1]
     bodies = []
     for body in spine.bodies:
         contour = canvas.place(body.outline_mm())
@@ -167,7 +232,8 @@ def mirrored(truth: FilmTruth) -> FilmTruth:
         truth,
         facing=facing,
         bodies=tuple(
-            replace(body, points=SixPoints(flip(body.points.points_rc)), contour_rc=flip(body.contour_rc)) for body in truth.bodies
+            replace(body, points=SixPoints(flip(body.points.points_rc)), contour_rc=flip(body.contour_rc))
+            for body in truth.bodies
         ),
         s1_endplate_rc=None if truth.s1_endplate_rc is None else flip(truth.s1_endplate_rc),
     )

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from vertebrometer.errors import UnknownNameError
 from vertebrometer.phantom.spine import NORMS, BodyShape, Fracture, fractured
 
 FIELDS: Final[dict[str, tuple[str, str]]] = {
@@ -54,7 +55,6 @@ class ViewSettings:
     collimation: tuple[float, float, float, float]
     """Uncovered part of the film at top, bottom, left, right, as fractions of its sides."""
     collimation_bright: bool
-    upright_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,11 @@ class PhantomSettings:
 
 
 def draw_phantom(
-    rng: np.random.Generator, *, field: str | None = None, fracture_rate: float = 0.75, pixel_mm: float | None = None
+    rng: np.random.Generator,
+    *,
+    field: str | None = None,
+    fracture_rate: float = 0.75,
+    pixel_mm: float | None = None,
 ) -> PhantomSettings:
     """Choose one phantom film.
 
@@ -144,8 +148,15 @@ def draw_phantom(
     fracture_rate : float
         Fraction of spines that carry fractures.
     pixel_mm : float, optional
-        Pixel size; drawn between 0.1 and 0.4 mm (DXA up to 0.6) when not given.
+        Pixel size; drawn between 0.1 and 0.4 mm (whole spine from 0.14, DXA 0.15 to 0.6) when not given.
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such field.
     """
+    if field is not None and field not in FIELDS:
+        raise UnknownNameError(kind="field", name=field, known=FIELDS)
     names = list(FIELDS)
     drawn = str(rng.choice(names, p=[FIELD_WEIGHTS[name] for name in names]))
     chosen = drawn if field is None else field
@@ -180,7 +191,9 @@ def _draw_bodies(rng: np.random.Generator, fracture_rate: float) -> tuple[BodySh
     bend, twist = rng.normal(0, 3.0) * rng.choice([1, 3], p=[0.85, 0.15]), rng.normal(0, 4.0)
     phase = rng.uniform(0, 2 * np.pi)
     shapes = [
-        _draw_body(rng, level, number / len(levels), size, depth, age, (bend, twist, phase))
+        _draw_body(
+            rng, level, number / len(levels), build=(size, depth), age=age, scoliosis=(bend, twist, phase)
+        )
         for number, level in enumerate(levels)
     ]
     if rng.random() < fracture_rate:
@@ -194,17 +207,20 @@ def _draw_body(
     rng: np.random.Generator,
     level: str,
     place: float,
-    size: float,
-    depth: float,
+    *,
+    build: tuple[float, float],
     age: float,
     scoliosis: tuple[float, float, float],
 ) -> BodyShape:
     norm = NORMS[level]
+    size, depth = build
     bend, twist, phase = scoliosis
     own = size * rng.normal(1.0, 0.025)
     posterior = norm.posterior_mm * own
     anterior = posterior * (norm.anterior_mm / norm.posterior_mm) * rng.normal(1.0, 0.04)
-    middle = min(posterior * (norm.middle_mm / norm.posterior_mm) * rng.normal(1.0, 0.03), (anterior + posterior) / 2)
+    middle = min(
+        posterior * (norm.middle_mm / norm.posterior_mm) * rng.normal(1.0, 0.03), (anterior + posterior) / 2
+    )
     middle *= 1 - 0.05 * age * rng.random()
     spurs = np.maximum(0, rng.normal(-1.0, 2.2, 4)) * age * (1.3 if level[0] == "L" else 0.8)
     lean = bend * np.sin(2 * np.pi * place * 1.3 + phase)
@@ -234,7 +250,9 @@ def _draw_body(
 
 def _break(rng: np.random.Generator, shapes: list[BodyShape]) -> None:
     """Break one to four bodies in place, as osteoporosis does: often neighbours."""
-    weights = np.array([_FRACTURE_WEIGHT.get(shape.level, 0.05 if shape.level[0] != "C" else 0.0) for shape in shapes])
+    weights = np.array(
+        [_FRACTURE_WEIGHT.get(shape.level, 0.05 if shape.level[0] != "C" else 0.0) for shape in shapes]
+    )
     number = int(rng.choice([1, 2, 3, 4], p=[0.5, 0.27, 0.15, 0.08]))
     for place in rng.choice(len(shapes), size=number, replace=False, p=weights / weights.sum()):
         kind = str(rng.choice(["wedge", "biconcave", "crush"], p=[0.55, 0.27, 0.18]))
@@ -264,7 +282,9 @@ def _draw_view(rng: np.random.Generator, field: str, pixel_mm: float | None) -> 
         "whole-spine": (rng.uniform(640, 900), rng.uniform(300, 420)),
         "dxa": (rng.uniform(330, 480), rng.uniform(100, 190)),
     }[field]
-    drawn = float(np.exp(rng.uniform(np.log(0.14), np.log(0.40))))
+    # A whole spine at 0.1 mm would have more pixels than any console stores.
+    finest = 0.14 if field == "whole-spine" else 0.10
+    drawn = float(np.exp(rng.uniform(np.log(finest), np.log(0.40))))
     if field == "dxa":
         drawn *= 1.5
     pixel = drawn if pixel_mm is None else pixel_mm

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from vertebrometer.anatomy import SixPoints
+from vertebrometer.errors import UnknownNameError
 from vertebrometer.types import FloatArray, PointsRC
 
 
@@ -60,6 +61,9 @@ NORMS: Final[dict[str, LevelNorm]] = {
 }
 
 
+FRACTURE_KINDS: Final = ("wedge", "biconcave", "crush")
+
+
 @dataclass(frozen=True, slots=True)
 class Fracture:
     """A lost height: `loss` is the lost fraction of the height that the kind takes first."""
@@ -69,6 +73,14 @@ class Fracture:
     loss: float
     posterior_share: float = 0.1
     """Part of the loss that the posterior wall takes in a wedge fracture."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in FRACTURE_KINDS:
+            raise UnknownNameError(kind="fracture", name=self.kind, known=FRACTURE_KINDS)
+        if not (0.0 <= self.loss < 1.0 and 0.0 <= self.posterior_share <= 1.0):
+            got = f"{self.loss} and {self.posterior_share}"
+            msg = f"a loss from 0 to below 1 and a share from 0 to 1 are wanted, got {got}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +118,12 @@ class BodyShape:
     fracture: str = "none"
     implant: str = "none"
 
+    def __post_init__(self) -> None:
+        heights = (self.anterior_mm, self.middle_mm, self.posterior_mm)
+        if min(*heights, self.superior_depth_mm, self.inferior_depth_mm, self.width_mm) <= 0:
+            msg = f"a body has heights, depths and a width above 0 mm; {self.level} has heights of {heights}"
+            raise ValueError(msg)
+
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PlacedBody:
@@ -120,7 +138,7 @@ class PlacedBody:
         """Carry points of the body's own frame, (down, back), to the spine's frame."""
         a = np.deg2rad(self.axis_deg)
         turn = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
-        return np.asarray(local_mm) @ turn.T + self.centre_mm
+        return np.asarray(np.asarray(local_mm) @ turn.T + self.centre_mm)
 
     def six_points_mm(self) -> SixPoints:
         """Six exact points of the mid-sagittal section."""
@@ -241,7 +259,10 @@ def _narrowed(outline: PointsRC, shape: BodyShape, side: float) -> PointsRC:
     """Shorten the section front to back where the body is round seen from above."""
     half = (shape.superior_depth_mm + shape.inferior_depth_mm) / 4
     reach = (1 - min(abs(side), 0.999) ** 2.3) ** (1 / 2.3)
-    front, back = half * (2 * reach - 1) if reach < 0.5 else half * reach, half * min(1.0, 0.55 + 0.45 * reach)
+    front, back = (
+        half * (2 * reach - 1) if reach < 0.5 else half * reach,
+        half * min(1.0, 0.55 + 0.45 * reach),
+    )
     out = outline.copy()
     ahead = out[:, 1] < 0
     out[ahead, 1] *= max(front, 0.02 * half) / half

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -26,7 +28,11 @@ def draw_soft_tissue(canvas: Canvas, spine: Spine, habitus: BodyHabitus, rng: np
     trunk = width[:, None] * np.sqrt(np.clip(1 - np.abs(across) ** 2.6, 0, 1))
     tissue = trunk * (1 - habitus.lung * 0.72 * _lung(canvas, spine, habitus, across, rng))
     tissue += _organs(canvas, spine, habitus, across, rng)
-    fat = 1 + 0.02 * noise_field(rng, canvas.shape, (60 / px, 40 / px)) + 0.006 * noise_field(rng, canvas.shape, (9 / px, 9 / px))
+    fat = (
+        1
+        + 0.02 * noise_field(rng, canvas.shape, (60 / px, 40 / px))
+        + 0.006 * noise_field(rng, canvas.shape, (9 / px, 9 / px))
+    )
     canvas.attenuation += (WATER_PER_MM * np.clip(tissue, 0, None) * fat).astype(np.float32)
 
 
@@ -54,7 +60,9 @@ def _row_of(canvas: Canvas, spine: Spine, level: str) -> float:
     return float(canvas.place(spine.bodies[0].centre_mm[None])[0, 0])
 
 
-def _neck(canvas: Canvas, spine: Spine, depth: FloatArray, width: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _neck(
+    canvas: Canvas, spine: Spine, depth: FloatArray, width: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Narrow the trunk above the shoulders."""
     row = np.arange(canvas.shape[0])
     shoulder = _row_of(canvas, spine, "T1")
@@ -75,10 +83,18 @@ def _lung(
     for _ in range(2):
         lift = rng.uniform(35, 75) / px
         dome = base + rng.normal(0, 8) / px - lift * np.clip(1 - (across + rng.uniform(0.0, 0.4)) ** 2, 0, 1)
-        share += 0.5 / (1 + np.exp((rows - dome) * px / rng.uniform(0.7, 2.0)))
-    share *= inside / (1 + np.exp((top - rows) * px / 12))
-    vessels = noise_field(rng, canvas.shape, (3 / px, 4 / px)) * 0.03 + noise_field(rng, canvas.shape, (14 / px, 18 / px)) * 0.05
+        share += 0.5 * _falling((rows - dome) * px / rng.uniform(0.7, 2.0))
+    share *= inside * _falling((top - rows) * px / 12)
+    vessels = (
+        noise_field(rng, canvas.shape, (3 / px, 4 / px)) * 0.03
+        + noise_field(rng, canvas.shape, (14 / px, 18 / px)) * 0.05
+    )
     return np.asarray(np.clip(share * (1 + vessels), 0, 1))
+
+
+def _falling(value: FloatArray) -> FloatArray:
+    """Fall smoothly from 1 to 0 round the value 0; far from it exp() would overflow."""
+    return np.asarray(1 / (1 + np.exp(np.clip(value, -500, 500))))
 
 
 def _organs(
@@ -95,12 +111,16 @@ def _organs(
     return out + _gas(canvas, spine, habitus.bowel_gas, across, rng)
 
 
-def _gas(canvas: Canvas, spine: Spine, count: int, across: FloatArray, rng: np.random.Generator) -> FloatArray:
+def _gas(
+    canvas: Canvas, spine: Spine, count: int, across: FloatArray, rng: np.random.Generator
+) -> FloatArray:
     px = canvas.pixel_mm
     layer = np.zeros(canvas.shape, np.float32)
     for _ in range(count):
         row = _row_of(canvas, spine, str(rng.choice(["L1", "L2", "L3", "L4", "L5"]))) + rng.normal(0, 20) / px
-        column = float(np.interp(rng.uniform(-0.85, 0.45), across[canvas.shape[0] // 2], np.arange(canvas.shape[1])))
+        column = float(
+            np.interp(rng.uniform(-0.85, 0.45), across[canvas.shape[0] // 2], np.arange(canvas.shape[1]))
+        )
         axes = (max(2, int(rng.uniform(5, 30) / px)), max(2, int(rng.uniform(4, 18) / px)))
         blob = np.zeros(canvas.shape, np.uint8)
         cv2.ellipse(blob, (int(column), int(row)), axes, rng.uniform(0, 180), 0, 360, 255, -1, cv2.LINE_AA)
@@ -121,11 +141,16 @@ def draw_arms(canvas: Canvas, spine: Spine, rng: np.random.Generator) -> None:
 
 def draw_aorta(canvas: Canvas, spine: Spine, strength: float, rng: np.random.Generator) -> None:
     """Add the calcified wall of the aorta before the lumbar spine, in broken pieces."""
-    fronts = [b.to_film_mm(np.array([[0.0, -b.shape.superior_depth_mm / 2 - 8]]))[0] for b in spine.bodies[-6:]]
+    fronts = [
+        b.to_film_mm(np.array([[0.0, -b.shape.superior_depth_mm / 2 - 8]]))[0] for b in spine.bodies[-6:]
+    ]
     for offset in (0.0, -18.0):
-        for upper, lower in zip(fronts, fronts[1:], strict=False):
+        for upper, lower in pairwise(fronts):
             if rng.random() < 0.6:
-                path = canvas.place(np.array([upper, (upper + lower) / 2 + rng.normal(0, 1, 2), lower]) + [0, offset])
+                path = canvas.place(
+                    np.array([upper, (upper + lower) / 2 + rng.normal(0, 1, 2), lower])
+                    + np.array([0.0, offset])
+                )
                 mu = bone_per_mm(700) * 5 * strength
                 canvas.add_tube(path, width_mm=1.6, wall_mm=0.4, inside=mu, wall=mu)
 
@@ -135,9 +160,15 @@ def draw_cement(canvas: Canvas, body: PlacedBody, rng: np.random.Generator) -> N
     turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
     for _ in range(int(rng.integers(1, 4))):
         spot = rng.normal(0, 1, 2) * [body.shape.middle_mm / 9, body.shape.superior_depth_mm / 8]
-        radius = rng.uniform(0.15, 0.34) * body.shape.middle_mm * (1 + 0.15 * np.sin(3 * turns + rng.uniform(0, 6)))
+        radius = (
+            rng.uniform(0.15, 0.34)
+            * body.shape.middle_mm
+            * (1 + 0.15 * np.sin(3 * turns + rng.uniform(0, 6)))
+        )
         blob = spot + radius[:, None] * np.column_stack([np.sin(turns), np.cos(turns) * 1.3])
-        canvas.add_section(canvas.place(body.to_film_mm(blob)), inside=float(rng.uniform(0.4, 1.0)), rim=0, rim_mm=1)
+        canvas.add_section(
+            canvas.place(body.to_film_mm(blob)), inside=float(rng.uniform(0.4, 1.0)), rim=0, rim_mm=1
+        )
 
 
 def draw_rods(canvas: Canvas, bodies: list[PlacedBody], rng: np.random.Generator) -> None:
@@ -167,4 +198,6 @@ def implants(spine: Spine, rods: bool, rng: np.random.Generator) -> list[PlacedB
 
 def slow_unevenness(rng: np.random.Generator, shape: tuple[int, int], strength: float) -> GrayImage:
     """Multiplier about 1 that changes slowly over the film."""
-    return np.asarray(1 + strength * noise_field(rng, shape, (shape[0] / 2.5, shape[1] / 2.5)), dtype=np.float32)
+    return np.asarray(
+        1 + strength * noise_field(rng, shape, (shape[0] / 2.5, shape[1] / 2.5)), dtype=np.float32
+    )

@@ -1,7 +1,16 @@
 """Reading films: DICOM, PNG, JPEG and TIFF to one kind of value."""
 
 from vertebrometer.radiographs.finding import find_films
-from vertebrometer.radiographs.radiograph import PixelSpacing, Radiograph, SpacingSource
+from vertebrometer.radiographs.radiograph import ASSUMED_POLARITY, PixelSpacing, Radiograph, SpacingSource
 from vertebrometer.radiographs.reading import read_radiograph
+from vertebrometer.radiographs.writing import write_radiograph_dicom
 
-__all__ = ["PixelSpacing", "Radiograph", "SpacingSource", "find_films", "read_radiograph"]
+__all__ = [
+    "ASSUMED_POLARITY",
+    "PixelSpacing",
+    "Radiograph",
+    "SpacingSource",
+    "find_films",
+    "read_radiograph",
+    "write_radiograph_dicom",
+]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 import numpy as np
 
 from vertebrometer.types import GrayImage
+
+
+ASSUMED_POLARITY: Final = "bone-bright, as nearly all are"
+"""What `facts["polarity"]` says where nothing told which way the film is stored."""
 
 
 class SpacingSource(StrEnum):

@@ -100,7 +100,12 @@ def _facing_left(
         first = find_bodies(other, coarse, pixel_mm=pixel_mm, coarse_mm=COARSE_PIXEL_MM)
     finding = _turned_left(first)
     known = given is not Facing.UNKNOWN or confidence >= FACING_FROM
-    return finding, side is Facing.RIGHT, side if known and first.bodies else Facing.UNKNOWN, 1.0 if given is not Facing.UNKNOWN else confidence
+    return (
+        finding,
+        side is Facing.RIGHT,
+        side if known and first.bodies else Facing.UNKNOWN,
+        1.0 if given is not Facing.UNKNOWN else confidence,
+    )
 
 
 def _turned_left(finding: CoarseFinding) -> CoarseFinding:
@@ -209,7 +214,10 @@ def _vertebrae(
     readings: Sequence[FineReading], shape: tuple[int, ...], sacrum: float, pinned: Mapping[int, str] | None
 ) -> list[Vertebra]:
     naming = name_levels(
-        [reading.level_log_chance for reading in readings], _steps(readings), sacrum_below_last=sacrum, pinned=pinned
+        [reading.level_log_chance for reading in readings],
+        _steps(readings),
+        sacrum_below_last=sacrum,
+        pinned=pinned,
     )
     return [
         Vertebra(
@@ -240,6 +248,9 @@ def _doubts(reading: FineReading, shape: tuple[int, ...]) -> tuple[Reason, ...]:
     out = (corners < -0.5).any() or (corners > np.array(shape) - 0.5).any()
     near = (corners < 3).any() or (corners > np.array(shape) - 4).any()
     checks = (
+        (Reason.MERGED_BODIES, reading.merged),
+        (Reason.BROKEN_BODY, reading.broken),
+        (Reason.CORNERS_NOT_FOUND, not reading.corners_found),
         (Reason.CUT_BY_BORDER, bool(out) or (bool(near) and reading.cut > 0.3) or reading.cut > 0.85),
         (Reason.METALWORK, reading.metal > _FLAG_FROM),
         (Reason.CEMENT, reading.cement > _FLAG_FROM),

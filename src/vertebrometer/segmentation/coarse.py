@@ -1,4 +1,4 @@
-"""From the coarse network's maps to single bodies: seeds, poses, a chain from the top, and which way it faces."""
+"""From the coarse network's maps to single bodies: seeds, poses, a chain from the top, its front."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CoarseFinding:
 
 
 def probability_maps(image: GrayImage, predictor: Predictor) -> ChannelImage:
-    """Maps of `COARSE_CHANNELS`, each 0 to 1, for a coarse image of any size."""
+    """Return maps of `COARSE_CHANNELS`, each 0 to 1, for a coarse image of any size."""
     rows, cols = image.shape
     high, wide = (-(-n // _MULTIPLE) * _MULTIPLE for n in (rows, cols))
     canvas = np.zeros((high, wide), np.float32)
@@ -145,11 +145,18 @@ def _body(maps: ChannelImage, region: BoolMask) -> FoundBody | None:
     back = back / length
     down = np.array([back[1], -back[0]]) * (1 if back[1] >= 0 else -1)
     off = points - centre
-    depth, height = (float(np.sqrt(12 * (weight @ (off @ axis) ** 2) / weight.sum()) + 0.3) for axis in (back, down))
+    depth, height = (
+        float(np.sqrt(12 * (weight @ (off @ axis) ** 2) / weight.sum()) + 0.3) for axis in (back, down)
+    )
     edge = maps.shape[1:]
-    touches = bool(rows.min() <= 0 or cols.min() <= 0 or rows.max() >= edge[0] - 1 or cols.max() >= edge[1] - 1)
+    touches = bool(
+        rows.min() <= 0 or cols.min() <= 0 or rows.max() >= edge[0] - 1 or cols.max() >= edge[1] - 1
+    )
     return FoundBody(
-        pose=BodyPose(centre, back, depth), height_px=height, score=float(np.clip(weight.mean(), 0, 1)), touches_border=touches
+        pose=BodyPose(centre, back, depth),
+        height_px=height,
+        score=float(np.clip(weight.mean(), 0, 1)),
+        touches_border=touches,
     )
 
 
@@ -177,8 +184,8 @@ def _link(upper: FoundBody, lower: FoundBody) -> float:
     size = (upper.pose.depth_px + lower.pose.depth_px) / 2
     length = float(np.linalg.norm(step)) / size
     down = _down(upper.pose) + _down(lower.pose)
-    cosine = float(step @ down / max(np.linalg.norm(step) * np.linalg.norm(down), 1e-9))
-    ratio = abs(np.log(upper.pose.depth_px / lower.pose.depth_px))
+    cosine = float(step @ down / max(float(np.linalg.norm(step) * np.linalg.norm(down)), 1e-9))
+    ratio = abs(float(np.log(upper.pose.depth_px / lower.pose.depth_px)))
     if length < 0.3 or cosine < 0.6 or length > 6 or ratio > 0.9:
         return -1e9
     gap = max(0.0, length - 1.5)
@@ -233,7 +240,9 @@ def scale_fitness(finding: CoarseFinding) -> float:
     return float((scores * np.exp(-0.5 * (np.log(depths / TYPICAL_DEPTH_PX) / 0.4) ** 2)).sum())
 
 
-def find_bodies(even: GrayImage, predictor: Predictor, *, pixel_mm: float | None, coarse_mm: float) -> CoarseFinding:
+def find_bodies(
+    even: GrayImage, predictor: Predictor, *, pixel_mm: float | None, coarse_mm: float
+) -> CoarseFinding:
     """Find the bodies of a film whose contrast was evened out.
 
     With a known pixel the nominal scale is tried first; without one, or when

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertebrometer.anatomy import SixPoints
-from vertebrometer.geometry import Affine
+from vertebrometer.geometry import Affine, polygon_area
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, BodyPose, crop_map, crop_of, normalised, pose_of
 from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
 
@@ -28,6 +28,8 @@ VIEWS: Final[tuple[tuple[float, float, float, float], ...]] = (
 """Looks that are averaged; each sees the same body a little otherwise."""
 _BATCH: Final = 24
 _CONTOUR_STEP: Final = 4
+_LOST_PX: Final = 14.0
+"""A point whose spread is a quarter of the body's depth was not found."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -38,6 +40,11 @@ class FineReading:
     point_sd_px: PointsRC
     """Shape (6, 2): spread of each point down the body and along its depth."""
     contour_rc: PointsRC
+    corners_found: bool
+    broken: bool
+    """The outline fell into several parts."""
+    merged: bool
+    """The outline runs over a neighbour."""
     is_body: float
     """Probability that a vertebral body lies in the middle of the crop."""
     level_log_chance: FloatArray
@@ -53,7 +60,10 @@ def read_bodies(image: GrayImage, poses: Sequence[BodyPose], predictor: Predicto
 
     `image` has square pixels, air dark and bone bright.
     """
-    mended = [_mended(pose, first) for pose, first in zip(poses, _look(image, poses, FIRST_VIEWS, predictor), strict=True)]
+    mended = [
+        _mended(pose, first)
+        for pose, first in zip(poses, _look(image, poses, FIRST_VIEWS, predictor), strict=True)
+    ]
     return _look(image, mended, VIEWS, predictor)
 
 
@@ -84,16 +94,22 @@ def _look(
     out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     count = len(views)
     return [
-        _combined(pose, maps[n * count : (n + 1) * count], {name: v[n * count : (n + 1) * count] for name, v in out.items()})
+        _combined(
+            pose,
+            maps[n * count : (n + 1) * count],
+            {name: v[n * count : (n + 1) * count] for name, v in out.items()},
+        )
         for n, pose in enumerate(poses)
     ]
 
 
 def _combined(pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]]) -> FineReading:
-    """Average the views in the frame of the plain crop, each point weighed by how sure the network was of it."""
+    """Average the views in the frame of the plain crop, surer points counting more."""
     to_crop = crop_map(pose)
     zoom = float(np.sqrt(abs(np.linalg.det(to_crop.matrix))))
-    points = np.stack([to_crop(view.inverse()(p)) for view, p in zip(maps, out["points"].astype(float), strict=True)])
+    points = np.stack(
+        [to_crop(view.inverse()(p)) for view, p in zip(maps, out["points"].astype(float), strict=True)]
+    )
     variance = np.exp(np.clip(out["spread"].astype(float), -6, 8))
     weight = 1 / variance
     mean = (weight * points).sum(axis=0) / weight.sum(axis=0)
@@ -102,10 +118,14 @@ def _combined(pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.
     level = _log_softmax(out["level"].astype(float)).mean(axis=0)
     flags = _sigmoid(out["flags"].astype(float)).mean(axis=0)
     film_points = to_crop.inverse()(mean)
+    outline = outline_of(_mean_mask(maps, to_crop, out["mask"]), mean)
     return FineReading(
         points=SixPoints(film_points),
         point_sd_px=np.sqrt(within + between) / zoom,
-        contour_rc=to_crop.inverse()(_contour(_mean_mask(maps, to_crop, out["mask"]), mean)),
+        contour_rc=to_crop.inverse()(outline.contour_rc),
+        corners_found=outline.found and bool((np.sqrt(within + between) < _LOST_PX).all()),
+        broken=outline.broken,
+        merged=outline.merged,
         is_body=float(_sigmoid(out["body"].astype(float)).mean()),
         level_log_chance=level,
         metal=float(flags[0]),
@@ -134,26 +154,46 @@ def _mean_mask(maps: Sequence[Affine], to_crop: Affine, masks: NDArray[np.float3
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=0.0,
         )
-    return total / len(maps)
+    return np.asarray(total / len(maps), dtype=np.float32)
 
 
-def _contour(mask: GrayImage, points: PointsRC) -> PointsRC:
-    """Outline of the mask at one half, in crop pixels; the six points where there is no mask."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Outline:
+    """Outline of one body in crop pixels, and whether its mask was of one piece and of one body."""
+
+    contour_rc: PointsRC
+    found: bool
+    """False where no mask was seen, so that the six points stand for the outline."""
+    broken: bool
+    """The mask fell into several large parts."""
+    merged: bool
+    """The mask reaches far beyond the corners, over a neighbour."""
+
+
+def outline_of(mask: GrayImage, points: PointsRC) -> Outline:
+    """Outline of the mask at one half; `mask` is `_CONTOUR_STEP` / 2 times finer than the crop."""
     fine = mask.shape[0] / CROP_SIDE_PX
     found, _ = cv2.findContours((mask > 0.5).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not found:
-        return points
-    largest = max(found, key=cv2.contourArea)[:, 0, ::-1].astype(float)
-    if len(largest) < 12:
-        return points
-    smooth = _on_half(mask, largest)
-    return np.asarray((smooth + 0.5) / fine - 0.5)
+    parts = sorted((part for part in found if len(part) >= 12), key=cv2.contourArea)
+    if not parts:
+        return Outline(points, found=False, broken=False, merged=False)
+    areas = [float(cv2.contourArea(part)) / fine**2 for part in parts]
+    wanted = polygon_area(points)
+    outline = (_on_half(mask, parts[-1][:, 0, ::-1].astype(float)) + 0.5) / fine - 0.5
+    return Outline(
+        outline,
+        found=areas[-1] > 0.3 * wanted,
+        broken=len(areas) > 1 and areas[-2] > 0.2 * wanted and areas[-1] < 0.85 * wanted,
+        merged=areas[-1] > 1.6 * wanted,
+    )
 
 
 def _on_half(mask: GrayImage, outline: PointsRC) -> PointsRC:
-    """Move outline pixels to where the mask crosses one half, along the slope of the mask; then thin them out."""
+    """Move outline pixels along the slope of the mask to where it is one half; then thin them out."""
     soft = cv2.GaussianBlur(mask, (0, 0), 1.0)
-    slope = np.stack([cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=0.125), cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=0.125)])
+    slope = np.stack(
+        [cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=0.125), cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=0.125)]
+    )
     rows, cols = outline.astype(int).T
     value, gradient = soft[rows, cols], slope[:, rows, cols].T
     steep = np.maximum((gradient**2).sum(axis=1), 1e-3)
@@ -162,7 +202,7 @@ def _on_half(mask: GrayImage, outline: PointsRC) -> PointsRC:
 
 
 def _sigmoid(value: NDArray[np.floating]) -> NDArray[np.floating]:
-    return 1 / (1 + np.exp(-np.clip(value, -30, 30)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(value, -30, 30))))
 
 
 def _log_softmax(value: FloatArray) -> FloatArray:

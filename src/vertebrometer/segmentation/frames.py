@@ -31,7 +31,9 @@ class BodyPose:
     """Unit direction from the front of the body to its back, shape (2,)."""
     depth_px: float
 
-    def moved(self, *, shift: tuple[float, float] = (0.0, 0.0), turn_deg: float = 0.0, zoom: float = 1.0) -> BodyPose:
+    def moved(
+        self, *, shift: tuple[float, float] = (0.0, 0.0), turn_deg: float = 0.0, zoom: float = 1.0
+    ) -> BodyPose:
         """Return another look at the same body; `shift` is in fractions of depth, (down, back)."""
         down = downward(self.backward_rc)
         angle = np.deg2rad(turn_deg)
@@ -70,11 +72,17 @@ def crop_map(pose: BodyPose, side_px: int = CROP_SIDE_PX, depth_share: float = D
 def crop_of(image: GrayImage, to_crop: Affine, side_px: int = CROP_SIDE_PX) -> GrayImage:
     """Sample the crop; where it is coarser than the film, the film is averaged first."""
     zoom = float(np.sqrt(abs(np.linalg.det(to_crop.matrix))))
-    border = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_CONSTANT, "borderValue": 0.0}
     fine = 2 if zoom < 0.75 else 1
     grown = Affine(np.eye(2) * fine, np.full(2, 0.5 * (fine - 1)))
     inverse = to_crop.then(grown).inverse()
-    crop = cv2.warpAffine(image, inverse.as_cv2(), (side_px * fine, side_px * fine), **border)
+    crop = cv2.warpAffine(
+        image,
+        inverse.as_cv2(),
+        (side_px * fine, side_px * fine),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=0.0,
+    )
     if fine > 1:
         crop = cv2.resize(crop, (side_px, side_px), interpolation=cv2.INTER_AREA)
     return np.asarray(crop, dtype=np.float32)

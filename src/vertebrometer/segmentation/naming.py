@@ -74,6 +74,8 @@ def name_levels(
         for names, weight in _runs(sequences(variant), places, log_chances, sacrum_below_last, prior)
         if all(names[place] == name for place, name in (pinned or {}).items())
     ]
+    if not options and not pinned:
+        return Naming((None,) * len(log_chances), 0.0)
     if not options:
         wanted = ", ".join(f"{place + 1}={name}" for place, name in (pinned or {}).items())
         msg = f"no run of {len(log_chances)} levels fits {wanted or 'the spine'}; pin one body only"

@@ -32,7 +32,8 @@ def vary_grey(image: GrayImage, rng: np.random.Generator, *, strength: float = 1
         low, high = rng.uniform(-0.25, 0.25) * strength, 1 + rng.uniform(-0.35, 0.35) * strength
         out = (out - low) / max(high - low, 0.3)
     if rng.random() < 0.35:
-        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.3, 1.6) * strength + 0.05))
+        sigma = float(rng.uniform(0.3, 1.6) * strength + 0.05)
+        out = np.asarray(cv2.GaussianBlur(out, (0, 0), sigma))
     elif rng.random() < 0.35:
         soft = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.8, 3.0)))
         out = out + float(rng.uniform(0.2, 1.2)) * (out - soft)
@@ -82,7 +83,7 @@ def _overlay(image: GrayImage, rng: np.random.Generator) -> GrayImage:
 
 @dataclass(frozen=True, slots=True)
 class Squash:
-    """Lost height of a body that is lowered in the picture; fractions of its height at front, middle, back."""
+    """Height that a body loses in the picture, as fractions at its front, middle and back."""
 
     superior: tuple[float, float, float]
     inferior: tuple[float, float, float]
@@ -182,7 +183,7 @@ def displaced_points(points_rc: PointsRC, field: NDArray[np.float32]) -> PointsR
     for _ in range(12):
         at = moved[:, ::-1].astype(np.float32)[:, None]
         shift = [
-            cv2.remap(
+            cv2.remap(  # type: ignore[call-overload]  # both maps come in one array
                 np.ascontiguousarray(part), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )[:, 0]
             for part in field

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import SettingsError
 from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, phantom_bank
 
@@ -106,7 +103,7 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
     training = list(
         _kept(
             bank,
-            ("phantom", data.phantom_seed, data.phantoms, pixel_mm),
+            ("phantom", data.phantom_seed, pixel_mm),
             _phantoms(data.phantom_seed, pixel_mm),
             data.phantoms,
         )
@@ -114,7 +111,7 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
     validation = list(
         _kept(
             bank,
-            ("phantom", data.validation_seed, data.validation_phantoms, pixel_mm),
+            ("phantom", data.validation_seed, pixel_mm),
             _phantoms(data.validation_seed, pixel_mm),
             data.validation_phantoms,
         )
@@ -125,7 +122,8 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
         if folder.validation:
             validation += annotated_bank(base / folder.truth, pixel_mm=pixel_mm, only=folder.validation)
     for ct in data.ct:
-        key = ("ct", json.dumps(settings_as_dict(ct), sort_keys=True), pixel_mm)
+        # Film n is the same whatever their number is, so a larger bank goes on from a smaller one.
+        key = ("ct", ct.folder.as_posix(), ct.seed, ct.leave_out, pixel_mm)
         training += _kept(bank, key, lambda first, ct=ct: _projections(ct, base, pixel_mm, first), ct.films)  # type: ignore[misc]
     return Banks(tuple(training), tuple(validation))
 
@@ -145,7 +143,8 @@ def _projections(ct: CtFolder, base: Path, pixel_mm: float, first: int) -> Itera
 
     paths = [path for path in spines_in(base / ct.folder) if path.name not in ct.leave_out]
     if not paths:
-        msg = f"no CT volume with a mask lies in {ct.folder.name}; wanted NAME_ct.nii.gz with NAME_seg-vert_msk.nii.gz"
+        wanted = "NAME_ct.nii.gz with NAME_seg-vert_msk.nii.gz"
+        msg = f"no CT volume with a mask lies in {ct.folder.name}; wanted {wanted}"
         raise SettingsError(msg)
     spines = [load_paths(path) for path in paths]
     for number, (radiograph, truth) in enumerate(projected_films(spines, ct.films, seed=ct.seed)):
@@ -163,7 +162,7 @@ def _kept(
     made: list[BankFilm] = []
     number = 0
     for part in sorted(folder.glob("*.pickle")):
-        films = pickle.loads(part.read_bytes())
+        films = pickle.loads(part.read_bytes())[: count - number]
         number += len(films)
         yield from films
     source = iter(make(number)) if number < count else iter(())
@@ -180,4 +179,4 @@ def _kept(
 def _store(path: Path, films: list[BankFilm]) -> None:
     part = path.with_suffix(".part")
     part.write_bytes(pickle.dumps(films))
-    os.replace(part, path)
+    part.replace(path)

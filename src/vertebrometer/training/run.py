@@ -6,14 +6,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
 from vertebrometer.anatomy import LEVELS
 from vertebrometer.config import read_settings
 from vertebrometer.errors import SettingsError
-from vertebrometer.networks import POINT_OUTPUTS, build_network
+from vertebrometer.networks import POINT_OUTPUTS, NetworkConfig, build_network
 from vertebrometer.runtime import InputCard, TrainedOn
 from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS, COARSE_PIXEL_MM
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, DEPTH_SHARE
@@ -54,7 +54,8 @@ class SegmentationSettings:
     def __post_init__(self) -> None:
         channels = self.run.network.out_channels
         if not 1 <= channels <= len(COARSE_CHANNELS):
-            msg = f"network.out_channels must be 1 to {len(COARSE_CHANNELS)} ({', '.join(COARSE_CHANNELS)}), got {channels}"
+            wanted = f"1 to {len(COARSE_CHANNELS)} ({', '.join(COARSE_CHANNELS)})"
+            msg = f"network.out_channels must be {wanted}, got {channels}"
             raise SettingsError(msg)
 
 
@@ -114,7 +115,7 @@ def run_points(config: Path, *, resume: bool = False, show_progress: bool = True
 def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
     """Write the best checkpoint as ONNX with its card."""
     network, facts = load_network(out / BEST)
-    config = network.config
+    config = cast("NetworkConfig", network.config)
     canvas = settings.view == "canvas"
     card = card_for(
         network,
@@ -146,7 +147,7 @@ def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequ
 def export_points(settings: PointsSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
     """Write the best checkpoint as ONNX with its card."""
     network, facts = load_network(out / BEST)
-    config = network.config
+    config = cast("NetworkConfig", network.config)
     card = card_for(
         network,
         config,

@@ -31,7 +31,7 @@ from vertebrometer.training.augment import (
 from vertebrometer.training.bank import BankFilm, polygon_mask
 from vertebrometer.types import FloatArray, GrayImage, PointsRC
 
-Sample = dict[str, NDArray[Any]]
+Sample = dict[str, "NDArray[Any] | np.generic"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +51,7 @@ class FilmChoice:
 
 
 def sacrum_outline(s1_endplate_rc: PointsRC, facing: Facing) -> PointsRC:
-    """The marked part of the sacrum: below its superior endplate, as deep as that is long."""
+    """Outline the marked part of the sacrum: below its superior endplate, as deep as that is long."""
     posterior, anterior = s1_endplate_rc
     along = anterior - posterior
     down = np.array([abs(along[1]), -along[0] * np.sign(along[1])])
@@ -166,7 +166,7 @@ def _warp(image: NDArray[np.uint8], to_view: Affine, side_px: int) -> GrayImage:
     )
     if fine > 1:
         view = cv2.resize(view, (side_px, side_px), interpolation=cv2.INTER_AREA)
-    return np.asarray(view, dtype=np.float32) / 255
+    return np.asarray(np.asarray(view, dtype=np.float32) / 255, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,7 +208,7 @@ class BodySource:
             crop, upside = crop[::-1].copy(), True
             points = np.column_stack([self.side_px - 1 - points[:, 0], points[:, 1]])[[5, 4, 3, 2, 1, 0]]
             outline = np.column_stack([self.side_px - 1 - outline[:, 0], outline[:, 1]])
-        return self._sample(film, crop, points, outline, body, rng, knows_level=not upside)
+        return self._sample(film, body, crop, (points, outline), rng, knows_level=not upside)
 
     def _jittered(self, pose: BodyPose, rng: np.random.Generator) -> BodyPose:
         wide = 2.0 if rng.random() < 0.15 else 1.0
@@ -229,14 +229,14 @@ class BodySource:
     def _sample(
         self,
         film: BankFilm,
-        crop: GrayImage,
-        points: PointsRC,
-        outline: PointsRC,
         body: BodyTruth,
+        crop: GrayImage,
+        shape: tuple[PointsRC, PointsRC],
         rng: np.random.Generator,
         *,
         knows_level: bool,
     ) -> Sample:
+        points, outline = shape
         crop = vary_grey(_stretched(crop), rng, strength=self.strength) if self.strength > 0 else crop
         six = film.truth.has_six_points
         known = np.array([1, six, 1, 1, six, 1], np.float32)
@@ -259,7 +259,7 @@ class BodySource:
         }
 
     def _negative(self, film: BankFilm, rng: np.random.Generator) -> Sample:
-        """A crop that is not centred on a body: a disc, the sacrum, anything else."""
+        """Draw a crop that is not centred on a body: a disc, the sacrum, anything else."""
         pose = self._elsewhere(film, rng)
         crop = _sampled(film.image, crop_map(pose, self.side_px), self.side_px, None, None)
         crop = vary_grey(_stretched(crop), rng, strength=self.strength) if self.strength > 0 else crop
@@ -306,7 +306,7 @@ class BodySource:
 
 
 def _stretched(crop: GrayImage) -> GrayImage:
-    """Stretch a crop to 0 to 1 between its own percentiles, so that changes of grey mean the same everywhere."""
+    """Stretch a crop to 0 to 1 by its own percentiles, so that changes of grey mean the same everywhere."""
     low, high = np.percentile(crop, [1, 99])
     return np.asarray(np.clip((crop - low) / max(float(high - low), 1e-3), 0, 1), dtype=np.float32)
 
@@ -331,10 +331,10 @@ def _sampled(
         low = np.floor(at.min(axis=(0, 1))).astype(int) - 3
         low = np.clip(low, 0, np.array(image.shape) - 1)
         high = np.clip(np.ceil(at.max(axis=(0, 1))).astype(int) + 4, low + 1, image.shape)
-        patch = cv2.GaussianBlur(image[low[0] : high[0], low[1] : high[1]], (0, 0), 0.42 * step)
+        patch = image[low[0] : high[0], low[1] : high[1]]
+        image = np.asarray(cv2.GaussianBlur(patch, (0, 0), 0.42 * step), dtype=np.uint8)
         at = at - low.astype(np.float32)
-        image = patch
     crop = cv2.remap(
         image, at[..., 1], at[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
     )
-    return np.asarray(crop, dtype=np.float32) / 255
+    return np.asarray(np.asarray(crop, dtype=np.float32) / 255, dtype=np.float32)

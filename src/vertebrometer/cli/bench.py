@@ -1,0 +1,46 @@
+"""``vertebrometer bench``: films of exact truth, measured and scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vertebrometer.bench import BenchFilm
+    from vertebrometer.report import FilmReport
+
+
+def bench(
+    films: Annotated[int, typer.Option(min=3, help="How many films in all; a third are CT projections with --ct.")] = 300,
+    seed: Annotated[int, typer.Option(min=0, max=90, help="The same seed makes the same films.")] = 1,
+    ct: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folder of CT volumes with vertebra masks, as VerSe lays them out."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Use only these CT volumes (those nothing was trained on). Repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", file_okay=False, help="Write reports, overlays and scores here.")] = None,
+) -> None:
+    """Make films of a fixed seed whose truth is known, measure them and print one table."""
+    from itertools import chain
+
+    from vertebrometer.bench import ct_films, phantom_films, run_bench
+    from vertebrometer.cli.bench_table import keeper, print_bench
+    from vertebrometer.cli.progress import progress
+    from vertebrometer.pipeline import Measurer
+
+    projected = films // 3 if ct else 0
+    source = phantom_films(films - projected, seed)
+    stream = chain(source, ct_films(ct, projected, seed, only=tuple(only or ()))) if ct else source
+    keep = keeper(out)
+    with progress(films, shown=True) as step:
+
+        def after(film: BenchFilm, report: FilmReport) -> None:
+            keep(film, report)
+            step()
+
+        result = run_bench(stream, Measurer().measure, after_film=after)
+    print_bench(result, out)

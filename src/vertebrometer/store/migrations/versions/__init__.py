@@ -1,0 +1,1 @@
+"""One file for each version; a version that was released is never changed."""

@@ -1,0 +1,30 @@
+"""Masks of bodies divided into triplets, as the paper does it, with a log of what was left out."""
+
+from vertebrometer.triplets.dividing import (
+    Divided,
+    Exclusion,
+    LeftOut,
+    Triplet,
+    divide,
+)
+from vertebrometer.triplets.labelling import Labelled, LabelSettings, label_bodies, labelled_truth
+from vertebrometer.triplets.matching import TrueBody, ValuedTriplet, with_values
+from vertebrometer.triplets.picture import TripletView, picture, view_map
+
+__all__ = [
+    "Divided",
+    "Exclusion",
+    "LabelSettings",
+    "Labelled",
+    "LeftOut",
+    "TrueBody",
+    "Triplet",
+    "TripletView",
+    "ValuedTriplet",
+    "divide",
+    "label_bodies",
+    "labelled_truth",
+    "picture",
+    "view_map",
+    "with_values",
+]

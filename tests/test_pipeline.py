@@ -1,0 +1,91 @@
+"""The whole way, with the weights that are shipped: film in, compressions out."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from vertebrometer.anatomy import Facing, NotMeasured, Reason
+from vertebrometer.phantom import Phantom, phantom_of
+from vertebrometer.pipeline import Measurer, MeasureSettings
+from vertebrometer.radiographs import Radiograph
+from vertebrometer.report import FilmReport, report_from_json, report_as_json
+
+# A clear lumbar film; any seed with six whole bodies would do.
+SEED = 900_000_123
+
+
+@cache
+def lumbar() -> Phantom:
+    return phantom_of(SEED, field="lumbar", pixel_mm=0.3)
+
+
+@cache
+def measurer() -> Measurer:
+    return Measurer()
+
+
+@cache
+def plain_report() -> FilmReport:
+    return measurer().measure(lumbar().radiograph)
+
+
+def by_index(report: FilmReport) -> dict[int, float]:
+    return {body.index: body.percent for body in report.vertebrae if body.percent is not None}
+
+
+def mirrored(radiograph: Radiograph) -> Radiograph:
+    return replace(radiograph, image=np.ascontiguousarray(radiograph.image[:, ::-1]))
+
+
+def test_bodies_of_a_phantom_are_found_where_they_are():
+    true = [body.points.centre_rc for body in lumbar().truth.bodies if body.whole]
+    found = np.array([body.corners_rc.mean(axis=0) for body in plain_report().vertebrae])
+    depth = 34 / 0.3
+    hit = [np.linalg.norm(found - centre, axis=1).min() < 0.15 * depth for centre in true]
+    assert np.mean(hit) > 0.9
+
+
+def test_the_front_of_the_spine_is_found_on_the_film():
+    assert plain_report().facing is lumbar().truth.facing
+
+
+def test_a_film_and_its_mirror_image_give_the_same_values():
+    other = measurer().measure(mirrored(lumbar().radiograph))
+    assert {Facing.LEFT: Facing.RIGHT, Facing.RIGHT: Facing.LEFT}[other.facing] is plain_report().facing
+    assert by_index(other) == pytest.approx(by_index(plain_report()), abs=0.1)
+
+
+def test_a_film_is_measured_the_same_twice():
+    assert by_index(measurer().measure(lumbar().radiograph)) == by_index(plain_report())
+
+
+def test_without_a_spacing_ratios_hold_and_lengths_are_in_pixels():
+    report = measurer().measure(replace(lumbar().radiograph, spacing=None))
+    assert all(body.heights.anterior_mm is None for body in report.vertebrae)
+    assert Reason.NO_SPACING in report.quality.reasons
+    common = by_index(report).keys() & by_index(plain_report()).keys()
+    assert len(common) >= 3
+    assert np.median([abs(by_index(report)[n] - by_index(plain_report())[n]) for n in common]) < 2.5
+
+
+def test_a_report_of_the_pipeline_survives_its_file():
+    assert report_as_json(report_from_json(report_as_json(plain_report()))) == report_as_json(plain_report())
+
+
+def test_every_body_has_a_value_or_a_reason():
+    for body in plain_report().vertebrae:
+        assert (body.percent is None) == isinstance(body.compression, NotMeasured)
+
+
+def test_noise_is_not_measured():
+    noise = np.random.default_rng(3).random((900, 700), dtype=np.float32)
+    report = measurer().measure(Radiograph(image=noise))
+    assert not report.quality.usable
+    assert not by_index(report)
+
+
+def test_a_pinned_name_moves_all_names():
+    pinned = Measurer(MeasureSettings(levels={2: "L1"})).measure(lumbar().radiograph)
+    assert [body.level for body in pinned.vertebrae][:3] == ["T12", "L1", "L2"]
