@@ -10,7 +10,7 @@ from vertebrometer.anatomy import Facing, NotMeasured, Reason
 from vertebrometer.phantom import Phantom, phantom_of
 from vertebrometer.pipeline import Measurer, MeasureSettings
 from vertebrometer.radiographs import Radiograph
-from vertebrometer.report import FilmReport, report_from_json, report_as_json
+from vertebrometer.report import FilmReport, report_as_json, report_from_json
 
 # A clear lumbar film; any seed with six whole bodies would do.
 SEED = 900_000_123

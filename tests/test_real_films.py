@@ -1,4 +1,4 @@
-"""Real films, where the companion data stands beside the project; elsewhere these tests say that they skip."""
+"""Real films, where the companion data stands beside the project; elsewhere they are skipped."""
 
 from pathlib import Path
 

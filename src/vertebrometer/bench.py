@@ -1,4 +1,4 @@
-"""A bench with exact truth: phantoms and, where CT is at hand, its projections; anyone's tool can be scored on it."""
+"""A bench with exact truth, for any tool: phantoms and, where CT is at hand, its projections."""
 
 from __future__ import annotations
 
@@ -45,10 +45,12 @@ class BenchResult:
         """Score all films, or those of one group, over levels C3 to L6."""
         chosen = [film for film in self.films if group in (None, film[1])]
         reports = {name: report for name, _, report, _ in chosen}
-        return evaluate_reports(reports, [truth for *_, truth in chosen], first="T1", last="L6", repeats=repeats)
+        return evaluate_reports(
+            reports, [truth for *_, truth in chosen], first="T1", last="L6", repeats=repeats
+        )
 
     def pairs(self, group: str | None = None) -> list[ValuePair]:
-        """True and measured compression of every body that was measured."""
+        """Return true and measured compression of every body that was measured."""
         scores = [score_film(t, r, first="T1", last="L6") for _, g, r, t in self.films if group in (None, g)]
         return [pair for score in scores for pair in score.pairs]
 
@@ -103,10 +105,10 @@ def run_bench(
 def calibrated(
     result: BenchResult, *, used: IntervalCalibration, coverage: float = 0.9, least: int = 40
 ) -> IntervalCalibration:
-    """Split-conformal factors: in each band of measured severity, the widening that covers `coverage` of the films' bodies.
+    """Return, for each band of measured severity, the widening of intervals that covers `coverage` of bodies.
 
-    Source: Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, 2005 (Mondrian conformal
-    prediction with normalised residuals). A band with fewer than `least` bodies takes the factor of all bodies.
+    Split conformal prediction with normalised residuals, band by band (Mondrian): Vovk, Gammerman & Shafer,
+    Algorithmic Learning in a Random World, 2005. A band with fewer than `least` bodies takes all's.
     """
     pairs = [pair for pair in result.pairs() if pair.interval_90 is not None]
     measured = np.array([pair.measured for pair in pairs])
@@ -118,7 +120,9 @@ def calibrated(
         _conformal(score[bands == band] if (bands == band).sum() >= least else score, coverage)
         for band in range(len(used.factors))
     ]
-    return IntervalCalibration(limits_percent=used.limits_percent, factors=tuple(factors), floors_points=used.floors_points)
+    return IntervalCalibration(
+        limits_percent=used.limits_percent, factors=tuple(factors), floors_points=used.floors_points
+    )
 
 
 def _conformal(score: np.ndarray[tuple[int], np.dtype[np.float64]], coverage: float) -> float:
@@ -129,5 +133,7 @@ def _conformal(score: np.ndarray[tuple[int], np.dtype[np.float64]], coverage: fl
 def bench_summary(result: BenchResult) -> str:
     """Return the bench as JSON: all films and each group."""
     groups = sorted({film[1] for film in result.films})
-    out = {name: result.evaluation(group).to_dict() for name, group in [("all", None), *((g, g) for g in groups)]}
+    out = {
+        name: result.evaluation(group).to_dict() for name, group in [("all", None), *((g, g) for g in groups)]
+    }
     return json.dumps(out, indent=1)

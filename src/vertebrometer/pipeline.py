@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import numpy as np
 from vertebrometer.anatomy import Facing, Reason
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
+from vertebrometer.errors import WeightsError
 from vertebrometer.quality import film_reasons
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
@@ -28,8 +30,8 @@ POINTS_WEIGHTS: Final = "points"
 _TRUSTED: Final = 2.5
 """Sum of confidences from which the bodies themselves say that bone is bright."""
 
-CALIBRATION: Final = IntervalCalibration()
-"""Set by ``python benchmarks/calibrate.py`` on phantoms and projected CT that nothing was trained on."""
+_CALIBRATION_FILE: Final = Path(__file__).parent / "data" / "calibration.json"
+"""Written by ``python benchmarks/calibrate.py`` on phantoms and projected CT that nothing was trained on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,15 @@ class Measurer:
         The shipped weights are missing or damaged.
     """
 
-    def __init__(self, settings: MeasureSettings | None = None, *, weights: Path | None = None) -> None:
+    def __init__(
+        self,
+        settings: MeasureSettings | None = None,
+        *,
+        weights: Path | None = None,
+        calibration: IntervalCalibration | None = None,
+    ) -> None:
         self.settings = settings or MeasureSettings()
+        self.calibration = calibration or shipped_calibration()
         where = {} if weights is None else {"folder": weights}
         self._coarse = open_weights(COARSE_WEIGHTS, threads=self.settings.threads, **where)
         self._points = open_weights(POINTS_WEIGHTS, threads=self.settings.threads, **where)
@@ -121,9 +130,23 @@ class Measurer:
             settings=settings,
             reasons=reasons,
             overruled=tuple(Reason) if self.settings.force else (),
-            calibration=CALIBRATION,
+            calibration=self.calibration,
             elapsed_s=time.perf_counter() - started,
         )
+
+
+def shipped_calibration() -> IntervalCalibration:
+    """Return the widening of intervals that belongs to the shipped weights."""
+    try:
+        facts = json.loads(_CALIBRATION_FILE.read_text(encoding="utf-8"))
+        return IntervalCalibration(
+            limits_percent=tuple(facts["limits_percent"]),
+            factors=tuple(facts["factors"]),
+            floors_points=tuple(facts["floors_points"]),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        msg = f"{_CALIBRATION_FILE.name} is missing or damaged; reinstall vertebrometer"
+        raise WeightsError(msg) from error
 
 
 def _trust(found: Segmentation) -> float:
@@ -136,7 +159,7 @@ def measure(radiograph: Radiograph, settings: MeasureSettings | None = None) -> 
 
 
 def film_facts(radiograph: Radiograph, *, sha256: str = "") -> FilmFacts:
-    """What a report tells of a film."""
+    """Return what a report tells of a film."""
     spacing = radiograph.spacing
     return FilmFacts(
         file=radiograph.name,

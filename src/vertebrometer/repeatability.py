@@ -1,13 +1,14 @@
-"""How far a value moves when the film is looked at a little otherwise: turned, scaled, noisy, stored lossily, mirrored."""
+"""How far a value moves when its film is turned, scaled, noisy, stored lossily or mirrored."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vertebrometer.geometry import Affine
 from vertebrometer.radiographs import PixelSpacing, Radiograph
@@ -34,7 +35,7 @@ class BodyRepeat:
     level: str | None
     plain: float
     values: tuple[tuple[str, float], ...]
-    """Name of the perturbation and the value under it; perturbations under which it was not measured are missing."""
+    """Name of the perturbation and the value under it, where it was measured."""
     tried: int
 
     @property
@@ -54,7 +55,9 @@ def perturbations(radiograph: Radiograph) -> Iterator[Perturbed]:
     for zoom in (0.9, 1.1):
         yield _scaled(radiograph, zoom)
     for down, right in ((7.3, -4.6), (-3.5, 9.5)):
-        yield _moved(radiograph, f"shifted {down:+.1f}, {right:+.1f} px", Affine(np.eye(2), np.array([down, right])))
+        yield _moved(
+            radiograph, f"shifted {down:+.1f}, {right:+.1f} px", Affine(np.eye(2), np.array([down, right]))
+        )
     for sd in (0.01, 0.03):
         noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(sd)
         yield _regreyed(radiograph, f"noise of SD {sd}", image + noise)
@@ -71,31 +74,45 @@ def perturbations(radiograph: Radiograph) -> Iterator[Perturbed]:
 def _moved(radiograph: Radiograph, name: str, there: Affine) -> Perturbed:
     shape = radiograph.image.shape
     moved = cv2.warpAffine(
-        radiograph.image, there.as_cv2(), (shape[1], shape[0]), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        radiograph.image,
+        there.as_cv2(),
+        (shape[1], shape[0]),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     return Perturbed(name, replace(radiograph, image=_grey(moved)), there.inverse())
 
 
 def _scaled(radiograph: Radiograph, zoom: float) -> Perturbed:
     rows, cols = (round(n * zoom) for n in radiograph.image.shape)
-    small = cv2.resize(radiograph.image, (cols, rows), interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
+    small = cv2.resize(
+        radiograph.image, (cols, rows), interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC
+    )
     scale = np.array([rows / radiograph.image.shape[0], cols / radiograph.image.shape[1]])
     spacing = radiograph.spacing
-    new = None if spacing is None else PixelSpacing(spacing.row_mm / scale[0], spacing.col_mm / scale[1], spacing.source)
+    new = (
+        None
+        if spacing is None
+        else PixelSpacing(spacing.row_mm / scale[0], spacing.col_mm / scale[1], spacing.source)
+    )
     there = Affine(np.diag(scale), 0.5 * scale - 0.5)
-    return Perturbed(f"scaled by {zoom}", replace(radiograph, image=_grey(small), spacing=new), there.inverse())
+    return Perturbed(
+        f"scaled by {zoom}", replace(radiograph, image=_grey(small), spacing=new), there.inverse()
+    )
 
 
-def _regreyed(radiograph: Radiograph, name: str, image: GrayImage) -> Perturbed:
+def _regreyed(radiograph: Radiograph, name: str, image: NDArray[Any]) -> Perturbed:
     return Perturbed(name, replace(radiograph, image=_grey(image)), Affine.identity())
 
 
 def _jpeg(image: GrayImage, quality: int) -> GrayImage:
-    code = cv2.imencode(".jpg", np.round(image * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    code = cv2.imencode(".jpg", np.round(image * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[
+        1
+    ]
     return np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), dtype=np.float32) / np.float32(255)
 
 
-def _grey(image: GrayImage) -> GrayImage:
+def _grey(image: NDArray[Any]) -> GrayImage:
     return np.ascontiguousarray(np.clip(image, 0, 1), dtype=np.float32)
 
 

@@ -45,7 +45,14 @@ def plain(seed=7, *, field="lumbar", pixel_mm=0.2, size_mm=(300, 170), **bodies)
             collimation=(0.0,) * 4,
         ),
         habitus=replace(
-            drawn.habitus, lung=0.0, rib_strength=0.1, bowel_gas=0, heart=0.0, aorta=0.0, arms=False, pelvis=0.5
+            drawn.habitus,
+            lung=0.0,
+            rib_strength=0.1,
+            bowel_gas=0,
+            heart=0.0,
+            aorta=0.0,
+            arms=False,
+            pelvis=0.5,
         ),
         imaging=replace(
             drawn.imaging,

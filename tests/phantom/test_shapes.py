@@ -15,9 +15,24 @@ from vertebrometer.morphometry import heights
 from vertebrometer.phantom import NORMS, BodyShape, Fracture, draw_phantom, fractured, stack
 
 # Mean ratios of 100 chest CTs as measured by experts, see docs/concepts/phantoms.md.
-MEASURED = {"T4": (0.926, 0.842), "T7": (0.856, 0.827), "T10": (0.934, 0.857), "T12": (0.893, 0.845), "L1": (0.910, 0.843)}
+MEASURED = {
+    "T4": (0.926, 0.842),
+    "T7": (0.856, 0.827),
+    "T10": (0.934, 0.857),
+    "T12": (0.893, 0.845),
+    "L1": (0.910, 0.843),
+}
 # Distance of centres in mm, in CT of about 2,000 spines.
-SPACING_MM = {"T4": 21.6, "T7": 23.3, "T10": 27.3, "T12": 32.3, "L1": 34.5, "L2": 35.8, "L3": 36.5, "L4": 36.3}
+SPACING_MM = {
+    "T4": 21.6,
+    "T7": 23.3,
+    "T10": 27.3,
+    "T12": 32.3,
+    "L1": 34.5,
+    "L2": 35.8,
+    "L3": 36.5,
+    "L4": 36.3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +137,10 @@ def test_each_kind_of_fracture_loses_its_own_height(loss):
     intact = one()
     bowed, crushed = (fractured(intact, Fracture(kind, loss)) for kind in ("biconcave", "crush"))
     lost = {
-        kind: [1 - getattr(body, f"{place}_mm") / getattr(intact, f"{place}_mm") for place in ("anterior", "middle", "posterior")]
+        kind: [
+            1 - getattr(body, f"{place}_mm") / getattr(intact, f"{place}_mm")
+            for place in ("anterior", "middle", "posterior")
+        ]
         for kind, body in (("biconcave", bowed), ("crush", crushed))
     }
     assert lost["biconcave"][1] == pytest.approx(loss)
@@ -204,7 +222,9 @@ def test_fractures_range_from_slight_to_sixty_percent_and_come_in_groups(drawn):
     assert {b.fracture for group in broken for b in group} == {"wedge", "biconcave", "crush"}
     assert 0.65 < np.mean([bool(group) for group in broken]) < 0.85
     assert max(map(len, broken)) >= 3
-    loss = [1 - b.anterior_mm / NORMS[b.level].anterior_mm for g in broken for b in g if b.fracture == "wedge"]
+    loss = [
+        1 - b.anterior_mm / NORMS[b.level].anterior_mm for g in broken for b in g if b.fracture == "wedge"
+    ]
     assert min(loss) < 0.1
     assert 0.5 < max(loss) < 0.75
 

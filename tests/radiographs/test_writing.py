@@ -72,7 +72,9 @@ def test_the_header_says_that_it_is_no_patient(tmp_path, film):
     assert header.QualityControlImage == "YES"
     assert "no patient" in header.ImageComments
     assert header.PatientBirthDate == ""
-    assert all(len(header[k].value) <= 64 for k in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"))
+    assert all(
+        len(header[k].value) <= 64 for k in ("SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+    )
 
 
 def test_what_a_dx_image_must_state_is_there(tmp_path, film):

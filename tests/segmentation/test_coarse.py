@@ -1,4 +1,4 @@
-"""Facts about the coarse stage: with perfect maps every body is found once, in order, facing the right way."""
+"""Facts about the coarse stage: with perfect maps every body is found once, in order, facing its way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ PIXEL_MM = 0.6
 
 
 def truths(count, **drawn):
-    return [truth_of(draw_phantom(np.random.default_rng([n, 31]), pixel_mm=PIXEL_MM, **drawn)) for n in range(count)]
+    return [
+        truth_of(draw_phantom(np.random.default_rng([n, 31]), pixel_mm=PIXEL_MM, **drawn))
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize("blur_px", [0.0, 0.8])

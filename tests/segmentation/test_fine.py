@@ -54,7 +54,8 @@ def six_in(half_height, half_depth, centre=(63.5, 63.5)):
 def soft_mask(*ellipses):
     """Mask of ellipses given in crop pixels, twice as fine as the crop."""
     masks = [
-        filled((ellipse(centre, axes, 0) + 0.5) * 2 - 0.5, (2 * CROP_SIDE_PX,) * 2) for centre, axes in ellipses
+        filled((ellipse(centre, axes, 0) + 0.5) * 2 - 0.5, (2 * CROP_SIDE_PX,) * 2)
+        for centre, axes in ellipses
     ]
     return np.maximum.reduce(masks)
 
@@ -159,7 +160,7 @@ def test_nothing_to_read_is_nothing_read(phantom, oracle):
 # The whole of segmentation, with both networks knowing the truth of whatever film they are shown.
 
 
-def segmented(phantom, monkeypatch, *, image=None, truth=None, leave_out=(), **given):
+def segmented(phantom, monkeypatch, *, image=None, truth=None, leave_out=(), twice=(), **given):
     truth = phantom.truth if truth is None else truth
     image = phantom.radiograph.image if image is None else image
     pixel_mm = phantom.radiograph.spacing.row_mm
@@ -169,7 +170,13 @@ def segmented(phantom, monkeypatch, *, image=None, truth=None, leave_out=(), **g
     def perfect(film, _, **__):
         shown = truth if np.array_equal(film, image) else mirrored(truth)
         kept = tuple(body for n, body in enumerate(shown.bodies) if n not in leave_out)
-        return faced_alike(finding_of(*maps_of(replace(shown, bodies=kept), pixel_mm)))
+        finding = faced_alike(finding_of(*maps_of(replace(shown, bodies=kept), pixel_mm)))
+        parts = [finding.bodies[n] for n in twice]
+        halves = [
+            replace(b, pose=b.pose.moved(shift=(s, 0.0), zoom=1.3)) for b in parts for s in (-0.15, 0.15)
+        ]
+        whole = [body for n, body in enumerate(finding.bodies) if n not in twice]
+        return replace(finding, bodies=(*whole, *halves))
 
     monkeypatch.setattr(fine, "crop_of", net.crop_of)
     monkeypatch.setattr(bodies, "coarse_contrast", lambda film: film)
@@ -204,6 +211,11 @@ def test_a_body_that_the_coarse_stage_missed_is_found_between_its_neighbours(pha
     assert rows == sorted(rows)
 
 
+def test_a_body_that_the_coarse_stage_broke_in_two_is_one(phantom, monkeypatch):
+    found = segmented(phantom, monkeypatch, twice=(3, 5))
+    assert error_px(found, phantom.truth) < 0.05
+
+
 def test_bodies_are_named_by_their_looks(phantom, monkeypatch):
     found = segmented(phantom, monkeypatch)
     true = {body.level: body.points.centre_rc for body in phantom.truth.bodies}
@@ -229,4 +241,6 @@ def test_even_crushed_bodies_are_plausible_but_not_everything(anterior, posterio
 
 
 def test_a_bow_tie_is_no_body():
-    assert not plausible(SixPoints.from_corners(np.array([[0.0, 0.0], [-20.0, 34.0], [0.0, 34.0], [-20.0, 0.0]])))
+    assert not plausible(
+        SixPoints.from_corners(np.array([[0.0, 0.0], [-20.0, 34.0], [0.0, 34.0], [-20.0, 0.0]]))
+    )

@@ -32,7 +32,12 @@ def box(turn_deg, *, facing_right, centre=(200.0, 150.0), depth=60.0, height=40.
     front = right if facing_right else -right
     across, along = depth / 2 * front, height / 2 * down
     centre = np.array(centre)
-    corners = [centre + across - along, centre - across - along, centre - across + along, centre + across + along]
+    corners = [
+        centre + across - along,
+        centre - across - along,
+        centre - across + along,
+        centre + across + along,
+    ]
     return SixPoints.from_corners(np.array(corners))
 
 

@@ -9,13 +9,13 @@ import pytest
 
 pytest.importorskip("torch")
 
-from vertebrometer.anatomy import LEVELS, Facing  # noqa: E402
-from vertebrometer.geometry import Affine, polygon_area  # noqa: E402
-from vertebrometer.phantom import phantom_of  # noqa: E402
-from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS  # noqa: E402
-from vertebrometer.segmentation.frames import crop_map, crop_of, normalised, pose_of  # noqa: E402
-from vertebrometer.training.bank import bank_film, polygon_mask  # noqa: E402
-from vertebrometer.training.sources import (  # noqa: E402
+from vertebrometer.anatomy import LEVELS, Facing
+from vertebrometer.geometry import Affine, polygon_area
+from vertebrometer.phantom import phantom_of
+from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS, SACRUM_SHARE
+from vertebrometer.segmentation.frames import crop_map, crop_of, normalised, pose_of
+from vertebrometer.training.bank import bank_film, polygon_mask
+from vertebrometer.training.sources import (
     BodySource,
     CanvasSource,
     CoarseSource,
@@ -56,7 +56,9 @@ def test_groups_are_drawn_by_their_weights(films):
     assert 0.68 < drawn.count("real") / 600 < 0.82
 
 
-@pytest.mark.parametrize("make", [lambda c: CoarseSource(c, side_px=96), lambda c: CanvasSource(c, side_px=96, channels=4)])
+@pytest.mark.parametrize(
+    "make", [lambda c: CoarseSource(c, side_px=96), lambda c: CanvasSource(c, side_px=96, channels=4)]
+)
 def test_coarse_samples_have_the_promised_shapes(choose, make):
     for sample in samples(make(choose), 8):
         assert sample["image"].shape == (1, 96, 96)
@@ -86,7 +88,10 @@ def test_masks_of_a_coarse_view_lie_on_the_bodies(films):
         r, c = np.round(body.points.centre_rc).astype(int)
         assert target[0, r, c] == target[1, r, c] == 1
         ahead, behind = (
-            np.round(body.points.centre_rc + 0.3 * sign * (body.points.corners_rc[[0, 3]].mean(0) - body.points.centre_rc)).astype(int)
+            np.round(
+                body.points.centre_rc
+                + 0.3 * sign * (body.points.corners_rc[[0, 3]].mean(0) - body.points.centre_rc)
+            ).astype(int)
             for sign in (1, -1)
         )
         assert target[2][tuple(ahead)] == 1
@@ -107,10 +112,9 @@ def test_the_sacrum_lies_below_its_endplate_whichever_way_the_film_faces(mirror)
     outline = sacrum_outline(s1, Facing.UNKNOWN)
     assert outline[2:, 0].mean() > s1[:, 0].mean() + 10
     length = np.linalg.norm(s1[0] - s1[1])
-    depth = abs(np.cross(outline[2] - s1[0], (s1[1] - s1[0]) / length)) if False else None
-    assert depth is None
     across = (s1[1] - s1[0]) / length
-    assert np.linalg.norm((outline[2] - s1[1]) - ((outline[2] - s1[1]) @ across) * across) == pytest.approx(0.6 * length)
+    down = (outline[2] - s1[1]) - ((outline[2] - s1[1]) @ across) * across
+    assert np.linalg.norm(down) == pytest.approx(SACRUM_SHARE * length)
 
 
 def test_an_unmarked_sacrum_teaches_nothing_on_other_films(films):
@@ -205,7 +209,9 @@ def test_annotated_corners_teach_no_mid_endplate_points(films):
 
 def test_what_the_border_cuts_is_flagged_and_teaches_no_points(films):
     film = films[0]
-    cut = replace(film, truth=replace(film.truth, bodies=tuple(replace(b, whole=False) for b in film.truth.bodies)))
+    cut = replace(
+        film, truth=replace(film.truth, bodies=tuple(replace(b, whole=False) for b in film.truth.bodies))
+    )
     source = plain_source(FilmChoice([cut], {}))
     for sample in [source._positive(cut, cut.truth.bodies[3], np.random.default_rng(n)) for n in range(4)]:
         assert sample["flags"].tolist() == [0, 0, 1]

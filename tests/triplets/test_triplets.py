@@ -103,7 +103,7 @@ def test_an_empty_map_has_no_bodies():
 
 def test_bodies_that_touch_come_apart_at_a_higher_chance():
     map_ = 0.95 * share(FOUR)
-    map_[86:96, 50:66] = 0.6
+    map_[86:97, 50:66] = 0.6
     assert label_bodies(map_).count == 3
     assert label_bodies(map_, LabelSettings(seed_threshold=0.8)).count == 4
 
@@ -152,7 +152,7 @@ def test_a_missed_body_is_seen_through_the_truth():
 
 def test_a_centred_triplet_fills_the_picture_wherever_it_lies():
     view = TripletView(side_px=64, fill=0.8)
-    low = divided([body + [60, 10] for body in FOUR])
+    low = divided([body + np.array([60, 10]) for body in FOUR])
     pictures = [picture(found.found, found.triplets[0], view) for found in (divided(FOUR), low)]
     assert np.abs(pictures[0] - pictures[1]).max() < 1e-5
     rows = np.flatnonzero(pictures[0].any(axis=1))

@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 from vertebrometer import __version__
-from vertebrometer.cli import bench, doctor, evaluate, measure, phantom, read_report, repeatability, train, version
+from vertebrometer.cli import (
+    anonymise,
+    bench,
+    doctor,
+    evaluate,
+    jobs,
+    measure,
+    phantom,
+    read_report,
+    repeatability,
+    serve_dicom,
+    train,
+    version,
+)
 from vertebrometer.errors import VertebrometerError
 
 WRONG_CALL = 2
@@ -30,6 +43,9 @@ app = typer.Typer(
 )
 app.command("measure")(measure.measure)
 app.command("read-report")(read_report.read_report)
+app.command("serve-dicom")(serve_dicom.serve_dicom)
+app.add_typer(jobs.app, name="jobs")
+app.command("anonymise")(anonymise.anonymise)
 app.command("evaluate")(evaluate.evaluate)
 app.command("phantom")(phantom.phantom)
 app.command("bench")(bench.bench)

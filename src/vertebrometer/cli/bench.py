@@ -13,16 +13,28 @@ if TYPE_CHECKING:
 
 
 def bench(
-    films: Annotated[int, typer.Option(min=3, help="How many films in all; a third are CT projections with --ct.")] = 300,
+    films: Annotated[
+        int, typer.Option(min=3, help="How many films in all; a third are CT projections with --ct.")
+    ] = 300,
     seed: Annotated[int, typer.Option(min=0, max=90, help="The same seed makes the same films.")] = 1,
     ct: Annotated[
         Path | None,
-        typer.Option(exists=True, file_okay=False, help="Folder of CT volumes with vertebra masks, as VerSe lays them out."),
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Folder of CT volumes with vertebra masks, as VerSe lays them out.",
+        ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Use only these CT volumes (those nothing was trained on). Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Use only these CT volumes (those nothing was trained on). Repeatable."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", file_okay=False, help="Write reports, overlays and scores here.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", file_okay=False, help="Write reports, overlays and scores here."),
+    ] = None,
 ) -> None:
     """Make films of a fixed seed whose truth is known, measure them and print one table."""
     from itertools import chain

@@ -1,4 +1,4 @@
-"""Table and plot of a repeatability run; the plot is drawn by hand so that measuring needs no plotting library."""
+"""Table and plot of a repeatability run; drawn as plain SVG, so that no plotting library is needed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,15 @@ def as_svg(rows: Sequence[tuple[str, BodyRepeat]]) -> str:
     scale = (_WIDTH - _LEFT - 30) / 2 / max(reach, 1.0)
     middle = _LEFT + (_WIDTH - _LEFT - 30) / 2
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="11">',
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
+            'font-family="sans-serif" font-size="11">'
+        ),
         f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
-        '<text x="10" y="20">Change of vertebral compression under perturbations, percentage points. Research use only.</text>',
+        (
+            '<text x="10" y="20">Change of vertebral compression under perturbations, percentage points. '
+            "Research use only.</text>"
+        ),
         f'<line x1="{middle}" y1="{_TOP - 8}" x2="{middle}" y2="{height - 30}" stroke="#888"/>',
     ]
     for place, (film, body) in enumerate(rows):
@@ -40,10 +46,13 @@ def as_svg(rows: Sequence[tuple[str, BodyRepeat]]) -> str:
         name = escape(f"{film[:24]} {body.level or body.body}")
         parts.append(f'<text x="10" y="{y + 4}">{name}</text>')
         parts += [
-            f'<circle cx="{middle + scale * (value - body.plain):.1f}" cy="{y}" r="2.5" fill="#0072b2" fill-opacity="0.6"><title>{escape(what)}</title></circle>'
+            f'<circle cx="{middle + scale * (value - body.plain):.1f}" cy="{y}" r="2.5" fill="#0072b2"'
+            f' fill-opacity="0.6"><title>{escape(what)}</title></circle>'
             for what, value in body.values
         ]
     for tick in (-1.0, -0.5, 0.5, 1.0):
         x = middle + scale * tick * max(reach, 1.0)
-        parts.append(f'<text x="{x:.1f}" y="{height - 12}" text-anchor="middle">{tick * max(reach, 1.0):+.1f}</text>')
+        parts.append(
+            f'<text x="{x:.1f}" y="{height - 12}" text-anchor="middle">{tick * max(reach, 1.0):+.1f}</text>'
+        )
     return "\n".join([*parts, "</svg>"]) + "\n"

@@ -9,9 +9,14 @@ import typer
 
 
 def repeatability(
-    paths: Annotated[list[Path], typer.Argument(exists=True, metavar="FILM...", help="Films, or folders that hold films.")],
+    paths: Annotated[
+        list[Path], typer.Argument(exists=True, metavar="FILM...", help="Films, or folders that hold films.")
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", file_okay=False, help="Write repeatability.csv and repeatability.svg here.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", file_okay=False, help="Write repeatability.csv and repeatability.svg here."
+        ),
     ] = None,
 ) -> None:
     """Measure films turned, scaled, shifted, noisy, stored lossily and mirrored; print the SD of each value.
@@ -43,10 +48,16 @@ def repeatability(
     for name, body in rows:
         sd = body.sd_points
         told = "measured too seldom" if sd is None else f"SD {sd:.2f} points"
-        typer.echo(f"{name}  body {body.body:>2} {body.level or '':<4} {body.plain:6.1f} %  {told}  ({len(body.values)} of {body.tried})")
+        typer.echo(
+            f"{name}  body {body.body:>2} {body.level or '':<4} {body.plain:6.1f} %  {told}  "
+            f"({len(body.values)} of {body.tried})"
+        )
     found = [sd for _, body in rows if (sd := body.sd_points) is not None]
     if found:
-        typer.echo(f"median SD {np.median(found):.2f}, mean {np.mean(found):.2f}, 95th percentile {np.percentile(found, 95):.2f} points; {len(found)} bodies. Research use only.")
+        typer.echo(
+            f"median SD {np.median(found):.2f}, mean {np.mean(found):.2f}, "
+            f"95th percentile {np.percentile(found, 95):.2f} points; {len(found)} bodies. Research use only."
+        )
     if out is not None:
         write_text(out / "repeatability.csv", as_csv(rows))
         write_text(out / "repeatability.svg", as_svg(rows))

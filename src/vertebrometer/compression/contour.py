@@ -248,8 +248,8 @@ def _met(own: PointsRC, extreme: FloatArray, sign: FloatArray, size: FloatArray)
     """Where a line along the end of the endplate meets one along the wall, near an extreme point."""
     from_corner = (extreme - own) * sign / size  # 0 at the corner, growing inwards
     far_across, far_down = from_corner[:, 1], from_corner[:, 0]
-    plate = own[(0.06 < far_across) & (far_across < 0.32) & (np.abs(far_down) < 0.2)]
-    wall = own[(0.10 < far_down) & (far_down < 0.45) & (np.abs(far_across) < 0.2)]
+    plate = own[(far_across > 0.06) & (far_across < 0.32) & (np.abs(far_down) < 0.2)]
+    wall = own[(far_down > 0.10) & (far_down < 0.45) & (np.abs(far_across) < 0.2)]
     if len(plate) < 4 or len(wall) < 4:
         return None
     m, c = np.polyfit(plate[:, 1], plate[:, 0], 1)  # down = m across + c

@@ -165,7 +165,10 @@ def identity_of(path: Path, sha256: str, *, may_lack_uid: bool) -> Identity:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             header = pydicom.dcmread(
-                io.BufferedReader(io.FileIO(path)), force=may_lack_uid, stop_before_pixels=True, specific_tags=_READ
+                io.BufferedReader(io.FileIO(path)),
+                force=may_lack_uid,
+                stop_before_pixels=True,
+                specific_tags=_READ,
             )
             return _identity(header, sha256, may_lack_uid=may_lack_uid)
     except UnreadableFileError:
@@ -177,7 +180,7 @@ def identity_of(path: Path, sha256: str, *, may_lack_uid: bool) -> Identity:
         raise UnreadableFileError(msg) from None
 
 
-_READ: Final[list[int | str | tuple[int, int]]] = [
+_READ: Final[list[str]] = [
     "SOPClassUID",
     "SOPInstanceUID",
     "StudyInstanceUID",

@@ -45,7 +45,8 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write the record; the text of an exception stays out."""
         line = {
-            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "at": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             **getattr(record, "fields", {}),
@@ -71,7 +72,9 @@ def set_up_logs() -> None:
     warnings.simplefilter("ignore")
     sys.excepthook = _say_uncaught
     threading.excepthook = lambda args: warn(
-        "thread_died", thread=args.thread.name if args.thread else "", error=words_of(args.exc_value or Exception())
+        "thread_died",
+        thread=args.thread.name if args.thread else "",
+        error=words_of(args.exc_value or Exception()),
     )
 
 

@@ -80,13 +80,19 @@ class HealthServer:
                 return 200, "text/plain", b"ok\n"
             if path == "/readyz":
                 trouble = is_ready()
-                return (503, "text/plain", f"{trouble}\n".encode()) if trouble else (200, "text/plain", b"ready\n")
+                return (
+                    (503, "text/plain", f"{trouble}\n".encode())
+                    if trouble
+                    else (200, "text/plain", b"ready\n")
+                )
             return 404, "text/plain", b"healthz, readyz and metrics are served here\n"
 
         try:
             self._server = ThreadingHTTPServer((where.bind, where.port), _handler(answer))
         except OSError as error:
-            msg = f"port {where.port} for health cannot be used ({error.strerror}); choose another in [health]"
+            msg = (
+                f"port {where.port} for health cannot be used ({error.strerror}); choose another in [health]"
+            )
             raise ListenerError(msg) from None
         self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
@@ -102,7 +108,7 @@ def _handler(answer: Callable[[str], tuple[int, str, bytes]]) -> type[BaseHTTPRe
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
 
-        def do_GET(self) -> None:  # noqa: N802 (the name that the library calls)
+        def do_GET(self) -> None:
             try:
                 status, kind, body = answer(self.path.split("?")[0])
             except Exception as error:  # noqa: BLE001 (an edge: a request must be answered)

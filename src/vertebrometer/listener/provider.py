@@ -39,8 +39,11 @@ OUT_OF_RESOURCES: Final = 0xA700
 UID_MISMATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 _PDU_BYTES: Final = 131_072
-_REJECTED_PERMANENT, _REJECTED_TRANSIENT, _BY_USER, _BY_PRESENTATION = 1, 2, 1, 3
-_CALLING_UNKNOWN, _CALLED_UNKNOWN, _LIMIT_REACHED = 3, 7, 2
+# PS3.8, 9.3.4: result, source and reason of a rejection.
+_STOPPING: Final = (2, 3, 1)
+_CALLED_UNKNOWN: Final = (1, 1, 7)
+_CALLING_UNKNOWN: Final = (1, 1, 3)
+_LIMIT_REACHED: Final = (2, 3, 2)
 
 
 class Provider:
@@ -87,7 +90,7 @@ class Provider:
             (evt.EVT_C_STORE, self._on_store),
         ]
         try:
-            self._server = ae.make_server(
+            server: Any = ae.make_server(
                 (self.policy.bind, self.policy.port),
                 evt_handlers=handlers,
                 ssl_context=server_context(self.policy.tls) if self.policy.tls else None,
@@ -97,12 +100,13 @@ class Provider:
             words = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
             msg = f"port {self.policy.port} on {self.policy.bind} {words}; choose another in [dicom]"
             raise ListenerError(msg) from None
-        self._server.judge = self._lets_in
-        self._server.on_bad_handshake = self._on_bad_handshake
-        self._server.handshake_s = self.policy.timeout_s
-        ae._servers.append(self._server)  # noqa: SLF001 (what start_server does; make_server leaves it out)
+        server.judge = self._lets_in
+        server.on_bad_handshake = self._on_bad_handshake
+        server.handshake_s = self.policy.timeout_s
+        self._server = server
+        ae._servers.append(server)
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.2,), name="listener", daemon=True
+            target=server.serve_forever, args=(0.2,), name="listener", daemon=True
         )
         self._thread.start()
         say("listening", ae_title=self.policy.ae_title, port=self.port, tls=self.policy.tls is not None)
@@ -131,7 +135,7 @@ class Provider:
     # Who may call
 
     def _lets_in(self, address: str) -> bool:
-        peer = ipaddress.ip_address(address.split("%")[0])
+        peer = ipaddress.ip_address(address.partition("%")[0])
         if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
             peer = peer.ipv4_mapped
         if any(peer in network for network in self.policy.networks()):
@@ -140,7 +144,9 @@ class Provider:
         return False
 
     def _on_bad_handshake(self, address: str, error: Exception) -> None:
-        self._refused("certificate", address, detail=str(getattr(error, "reason", "") or type(error).__name__))
+        self._refused(
+            "certificate", address, detail=str(getattr(error, "reason", "") or type(error).__name__)
+        )
 
     def _refused(self, why: str, address: str, **fields: str) -> None:
         self._metrics.refused.labels(why).inc()
@@ -155,21 +161,19 @@ class Provider:
 
     def _on_request(self, event: Event) -> None:
         association = event.assoc
-        asked = association.requestor.primitive
+        asked: Any = association.requestor.primitive
         calling = _plain(asked.calling_ae_title)
         called = _plain(asked.called_ae_title)
         address = str(association.requestor.address)
         allowed = {title.strip() for title in self.policy.allow_ae}
         if self.refuses_all:
-            self._reject(event, "stopping", address, calling, (_REJECTED_TRANSIENT, _BY_PRESENTATION, 1))
+            self._reject(event, "stopping", address, calling, _STOPPING)
         elif called != self.policy.ae_title.strip():
-            self._reject(event, "called_ae", address, calling, (_REJECTED_PERMANENT, _BY_USER, _CALLED_UNKNOWN))
+            self._reject(event, "called_ae", address, calling, _CALLED_UNKNOWN)
         elif EVERYBODY not in allowed and calling not in allowed:
-            self._reject(event, "calling_ae", address, calling, (_REJECTED_PERMANENT, _BY_USER, _CALLING_UNKNOWN))
+            self._reject(event, "calling_ae", address, calling, _CALLING_UNKNOWN)
         elif self.associations > self.policy.most_associations:
-            self._reject(
-                event, "too_many", address, calling, (_REJECTED_TRANSIENT, _BY_PRESENTATION, _LIMIT_REACHED)
-            )
+            self._reject(event, "too_many", address, calling, _LIMIT_REACHED)
 
     def _reject(
         self, event: Event, why: str, address: str, calling: str, answer: tuple[int, int, int]
@@ -211,11 +215,10 @@ class Provider:
         association = event.assoc
         peer = f"{_plain(association.requestor.ae_title)}@{association.requestor.address}"
         part: Path = event.dataset_path
+        request: Any = event.request
         try:
-            # The path is to an open file, whose last bytes may still be in memory.
-            event.request._dataset_file.flush()  # noqa: SLF001 (pynetdicom offers no other way)
             taken = self._inbox.take(
-                part, source=f"dicom:{peer}", announced_uid=str(event.request.AffectedSOPInstanceUID)
+                part, source=f"dicom:{peer}", announced_uid=str(request.AffectedSOPInstanceUID)
             )
         except NotTheFilmItSaysError as error:
             return self._not_taken(UID_MISMATCH, error.code, peer)
@@ -247,7 +250,7 @@ def server_context(tls: ServerTls) -> ssl.SSLContext:
             context.load_verify_locations(tls.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
-        msg = f"the certificate of [dicom.tls] cannot be used ({type(error).__name__}: {error.strerror or 'see its files'})"
+        msg = f"the certificate of [dicom.tls] cannot be used ({type(error).__name__}); check its files"
         raise ListenerError(msg) from None
     return context
 
@@ -267,7 +270,7 @@ class _Server(ThreadedAssociationServer):
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection without TLS yet: a slow client must not hold up the others."""
-        assert self.socket is not None  # noqa: S101 (for the type checker)
+        assert self.socket is not None
         return self.socket.accept()
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:

@@ -8,6 +8,7 @@ from vertebrometer.phantom.making import (
     phantom_of,
     truth_of,
 )
+from vertebrometer.phantom.others import other_picture
 from vertebrometer.phantom.settings import FIELDS, PhantomSettings, draw_phantom
 from vertebrometer.phantom.spine import NORMS, BodyShape, Fracture, Spine, fractured, stack
 from vertebrometer.phantom.writing import write_phantoms
@@ -25,6 +26,7 @@ __all__ = [
     "make_phantom",
     "mirrored",
     "numbered_settings",
+    "other_picture",
     "phantom_of",
     "stack",
     "truth_of",

@@ -18,6 +18,7 @@ from vertebrometer.types import BoolMask, ChannelImage, FloatArray, GrayImage, L
 TYPICAL_DEPTH_PX: Final = 18.0
 """Depth of a middling body in the coarse view; the scale is chosen to come near it."""
 _MULTIPLE: Final = 16
+_COARSEST_PIXEL_MM: Final = 1.5
 _SEED_LEVELS: Final = (0.45, 0.6, 0.75, 0.88)
 _LEAST_CORE_PX: Final = 4
 
@@ -249,7 +250,9 @@ def find_bodies(
     that finds little, a ladder of scales. The scale is then set by the bodies'
     own size and the film is looked at once more.
     """
-    first = look(even, pixel_mm / coarse_mm, predictor) if pixel_mm else None
+    # A film of larger pixels than these would be enlarged; such a spacing is wrong or of no use.
+    stated = pixel_mm is not None and pixel_mm <= _COARSEST_PIXEL_MM
+    first = look(even, pixel_mm / coarse_mm, predictor) if pixel_mm and stated else None
     if first is None or scale_fitness(first) < 2.0:
         ladder = [look(even, side / max(even.shape), predictor) for side in (110, 155, 220, 311, 440, 622)]
         candidates = ladder if first is None else [first, *ladder]

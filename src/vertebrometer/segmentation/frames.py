@@ -69,22 +69,32 @@ def crop_map(pose: BodyPose, side_px: int = CROP_SIDE_PX, depth_share: float = D
     return Affine(matrix, middle - matrix @ pose.centre_rc)
 
 
+BLUR_PER_STEP: Final = 0.42
+"""Blur before sampling, as a share of the step between the samples of a crop."""
+BLURRED_FROM: Final = 1.35
+"""Step, in film pixels, from which a film is blurred before a crop is sampled."""
+
+
 def crop_of(image: GrayImage, to_crop: Affine, side_px: int = CROP_SIDE_PX) -> GrayImage:
-    """Sample the crop; where it is coarser than the film, the film is averaged first."""
-    zoom = float(np.sqrt(abs(np.linalg.det(to_crop.matrix))))
-    fine = 2 if zoom < 0.75 else 1
-    grown = Affine(np.eye(2) * fine, np.full(2, 0.5 * (fine - 1)))
-    inverse = to_crop.then(grown).inverse()
+    """Sample the crop; where it is coarser than the film, the film is blurred first, as in training."""
+    back = to_crop.inverse()
+    step = float(np.sqrt(abs(np.linalg.det(back.matrix))))
+    patch, low = image, np.zeros(2)
+    if step > BLURRED_FROM:
+        ends = np.array([[0, 0], [0, side_px], [side_px, 0], [side_px, side_px]], dtype=np.float64)
+        reach = back(ends)
+        low = np.clip(np.floor(reach.min(axis=0)).astype(int) - 4, 0, np.array(image.shape) - 1)
+        high = np.clip(np.ceil(reach.max(axis=0)).astype(int) + 5, low + 1, image.shape)
+        near = image[low[0] : high[0], low[1] : high[1]]
+        patch = np.asarray(cv2.GaussianBlur(near, (0, 0), BLUR_PER_STEP * step), dtype=np.float32)
     crop = cv2.warpAffine(
-        image,
-        inverse.as_cv2(),
-        (side_px * fine, side_px * fine),
+        patch,
+        Affine(back.matrix, back.shift - low).as_cv2(),
+        (side_px, side_px),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=0.0,
     )
-    if fine > 1:
-        crop = cv2.resize(crop, (side_px, side_px), interpolation=cv2.INTER_AREA)
     return np.asarray(crop, dtype=np.float32)
 
 

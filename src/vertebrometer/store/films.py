@@ -71,7 +71,9 @@ class Films:
         return None if row is None else int(row.id)
 
     def _known(self, connection: Connection, new: NewFilm) -> Accepted:
-        row = connection.execute(select(film.c.id, film.c.sha256, film.c.stored).where(film.c.key == new.key)).one()
+        row = connection.execute(
+            select(film.c.id, film.c.sha256, film.c.stored).where(film.c.key == new.key)
+        ).one()
         self._audit.note_in(
             connection,
             "film_known",

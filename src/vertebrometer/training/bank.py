@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebrometer.anatomy import FilmTruth, SixPoints, read_truth
+from vertebrometer.anatomy import Facing, FilmTruth, SixPoints, read_truth
 from vertebrometer.errors import TruthFileError
 from vertebrometer.geometry import Affine
-from vertebrometer.phantom import phantom_of
-from vertebrometer.radiographs import Radiograph, read_radiograph
+from vertebrometer.phantom import other_picture, phantom_of
+from vertebrometer.radiographs import PixelSpacing, Radiograph, SpacingSource, read_radiograph
 from vertebrometer.segmentation.coarse_view import coarse_contrast, resampled
 from vertebrometer.types import GrayImage
 
@@ -22,6 +22,7 @@ COARSE_BANK_MM = 0.75
 """Pixel of the copies that coarse training samples come from."""
 FINE_BANK_MM = 0.25
 """Finest pixel kept for fine training."""
+_OTHER_PIXEL_MM = 0.3
 ASSUMED_PIXEL_MM = 0.29
 """Taken for annotated films that state no spacing."""
 
@@ -82,6 +83,15 @@ def phantom_bank(seeds: Iterable[int], *, pixel_mm: float) -> Iterator[BankFilm]
     for seed in seeds:
         phantom = phantom_of(seed, pixel_mm=max(pixel_mm, 0.2))
         yield bank_film(phantom.radiograph, phantom.truth, pixel_mm=pixel_mm, group="phantom")
+
+
+def other_bank(seeds: Iterable[int], *, pixel_mm: float) -> Iterator[BankFilm]:
+    """Draw pictures that are no lateral spine films; no body is on them."""
+    for seed in seeds:
+        image = other_picture(seed)
+        spacing = PixelSpacing(_OTHER_PIXEL_MM, _OTHER_PIXEL_MM, SpacingSource.USER)
+        truth = FilmTruth(file="", shape=(image.shape[0], image.shape[1]), bodies=(), facing=Facing.UNKNOWN)
+        yield bank_film(Radiograph(image=image, spacing=spacing), truth, pixel_mm=pixel_mm, group="other")
 
 
 def annotated_bank(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vertebrometer.errors import SettingsError
-from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, phantom_bank
+from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, other_bank, phantom_bank
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,10 @@ class DataSettings:
     phantom_weight: float = 0.5
     real_weight: float = 0.35
     ct_weight: float = 0.15
+    others: int = 0
+    """Pictures that are no lateral spine films, to learn what no body is."""
+    other_weight: float = 0.0
+    other_seed: int = 6_000_000
     films: tuple[FilmFolder, ...] = ()
     ct: tuple[CtFolder, ...] = ()
     validation_phantoms: int = 40
@@ -71,7 +75,12 @@ class DataSettings:
     @property
     def weights(self) -> dict[str, float]:
         """Share of each group of films."""
-        return {"phantom": self.phantom_weight, "real": self.real_weight, "ct": self.ct_weight}
+        return {
+            "phantom": self.phantom_weight,
+            "real": self.real_weight,
+            "ct": self.ct_weight,
+            "other": self.other_weight,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,6 +125,7 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
             data.validation_phantoms,
         )
     )
+    training += other_bank(range(data.other_seed, data.other_seed + data.others), pixel_mm=pixel_mm)
     for folder in data.films:
         away = (*folder.validation, *folder.leave_out)
         training += annotated_bank(base / folder.truth, pixel_mm=pixel_mm, leave_out=away)

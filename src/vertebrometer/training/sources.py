@@ -19,7 +19,15 @@ from vertebrometer.segmentation.coarse_view import (
     SACRUM_SHARE,
     fed,
 )
-from vertebrometer.segmentation.frames import CROP_SIDE_PX, BodyPose, crop_map, normalised, pose_of
+from vertebrometer.segmentation.frames import (
+    BLUR_PER_STEP,
+    BLURRED_FROM,
+    CROP_SIDE_PX,
+    BodyPose,
+    crop_map,
+    normalised,
+    pose_of,
+)
 from vertebrometer.training.augment import (
     displaced_points,
     draw_squash,
@@ -151,7 +159,7 @@ def coarse_targets(
     if film.truth.s1_endplate_rc is not None:
         outline = to_view(sacrum_outline(film.truth.s1_endplate_rc, film.truth.facing))
         target[3] = polygon_mask(outline, shape)
-    knows_sacrum = film.group == "phantom" or film.truth.s1_endplate_rc is not None
+    knows_sacrum = film.group in ("phantom", "other") or film.truth.s1_endplate_rc is not None
     return target, np.array([1, 1, 1, float(knows_sacrum)], np.float32)
 
 
@@ -327,12 +335,12 @@ def _sampled(
     back = to_crop.inverse()
     at = np.stack([rows, cols], axis=-1) @ back.matrix.T.astype(np.float32) + back.shift.astype(np.float32)
     step = float(np.sqrt(abs(np.linalg.det(back.matrix))))
-    if step > 1.35:
+    if step > BLURRED_FROM:
         low = np.floor(at.min(axis=(0, 1))).astype(int) - 3
         low = np.clip(low, 0, np.array(image.shape) - 1)
         high = np.clip(np.ceil(at.max(axis=(0, 1))).astype(int) + 4, low + 1, image.shape)
         patch = image[low[0] : high[0], low[1] : high[1]]
-        image = np.asarray(cv2.GaussianBlur(patch, (0, 0), 0.42 * step), dtype=np.uint8)
+        image = np.asarray(cv2.GaussianBlur(patch, (0, 0), BLUR_PER_STEP * step), dtype=np.uint8)
         at = at - low.astype(np.float32)
     crop = cv2.remap(
         image, at[..., 1], at[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0

@@ -186,7 +186,7 @@ class _Body:
 
 
 def _own_share(found: Labelled, number: int) -> GrayImage:
-    """The map near one body, without its neighbours; its soft rim is kept."""
+    """Return the map near one body, without its neighbours; its soft rim is kept."""
     mask = found.body(number)
     rim: BoolMask = ndimage.binary_dilation(mask, iterations=2) & (found.labels == 0)
     return np.where(mask, np.maximum(found.share, 0.5), np.where(rim, found.share, 0.0)).astype(np.float32)
@@ -202,8 +202,8 @@ def _downs(centres: list[FloatArray]) -> list[FloatArray]:
 def _faults(
     bodies: list[_Body], points: tuple[SixPoints | None, ...], downs: list[FloatArray]
 ) -> dict[int, LeftOut | None]:
-    """What speaks against each body, by number; the first condition first."""
-    broken = _broken(bodies, downs)
+    """Return what speaks against each body, by number; the first condition first."""
+    broken = _broken(bodies)
     faults: dict[int, LeftOut | None] = {}
     for n, body in enumerate(bodies):
         if body.number in broken:
@@ -233,18 +233,25 @@ def _is_merged(n: int, bodies: list[_Body], down: FloatArray) -> bool:
     return height > _MERGED_ASPECT * depth and bodies[n].area_px > _MERGED_AREA * float(np.median(near))
 
 
-def _broken(bodies: list[_Body], downs: list[FloatArray]) -> set[int]:
+def _broken(bodies: list[_Body]) -> set[int]:
     """Parts that lie beside each other, or one right on the other: pieces of one body."""
     pieces: set[int] = set()
     for n in range(len(bodies) - 1):
+        unit = _direction_beside(bodies, n)
         step = bodies[n + 1].centre_rc - bodies[n].centre_rc
-        chain = downs[n] + downs[n + 1]
-        # Where two pieces are, the spine's direction is that of their neighbours; with none, the film's rows.
-        unit = chain / max(float(np.linalg.norm(chain)), 1e-9) if len(bodies) > 3 else np.array([1.0, 0.0])
         depth = max(_extent(bodies[m], unit)[1] for m in (n, n + 1))
         if float(step @ unit) < _BROKEN_APART * depth:
             pieces |= {bodies[n].number, bodies[n + 1].number}
     return pieces
+
+
+def _direction_beside(bodies: list[_Body], n: int) -> FloatArray:
+    """Direction of the spine at bodies n and n + 1, told by others: two pieces would tell a wrong one."""
+    middle = (bodies[n].centre_rc + bodies[n + 1].centre_rc) / 2
+    above = bodies[n - 1].centre_rc if n else middle
+    below = bodies[n + 2].centre_rc if n + 2 < len(bodies) else middle
+    length = float(np.linalg.norm(below - above))
+    return np.asarray((below - above) / length) if length > 0 else np.array([1.0, 0.0])
 
 
 def _linked(bodies: list[_Body], points: tuple[SixPoints | None, ...]) -> list[bool]:

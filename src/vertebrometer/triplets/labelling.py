@@ -1,4 +1,7 @@
-"""A segmentation map to numbered bodies: "We labeled each VB in the segmented VB image from top to bottom"."""
+"""A segmentation map to numbered bodies.
+
+"We labeled each VB in the segmented VB image from top to bottom."
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,6 @@ class LabelSettings:
     bodies are plain connected parts, as the paper has them; higher, those that touch come apart."""
     least_share: float = 0.15
     """Parts smaller than this share of the film's median body are specks, no bodies."""
-    turned: bool = True
-    """Numbers run along the film's rows, from the top."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold <= self.seed_threshold < 1.0:
@@ -58,7 +59,7 @@ class Labelled:
 
 
 def label_bodies(share: GrayImage, settings: LabelSettings | None = None) -> Labelled:
-    """Number the bodies of a segmentation map from the top to the bottom.
+    """Give the bodies of a segmentation map their numbers, from the top to the bottom.
 
     Parameters
     ----------

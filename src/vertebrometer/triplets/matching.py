@@ -84,7 +84,7 @@ def with_values(
 
 
 def _partners(found: LabelMap, true: LabelMap) -> dict[int, int]:
-    """True body of each found one, where they overlap by at least half."""
+    """Return the true body of each found one, where they overlap by at least half."""
     shape = (int(found.max(initial=0)) + 1, int(true.max(initial=0)) + 1)
     shared = np.zeros(shape, dtype=np.int64)
     np.add.at(shared, (found.ravel(), true.ravel()), 1)

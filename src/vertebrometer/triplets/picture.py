@@ -26,7 +26,7 @@ class TripletView:
 
     frame: Literal["canvas", "centred"] = "centred"
     """canvas: the three bodies stay where they are on the padded film, as the paper's figure 3 shows them.
-    centred: they are moved to the middle and scaled alike, so that nothing but their shapes is left to learn."""
+    centred: they are moved to the middle and scaled alike, so that only their shapes are left to learn."""
     side_px: int = 128
     """Rows and columns of the picture."""
     fill: float = 0.86
@@ -101,6 +101,5 @@ def _warped(drawn: GrayImage, to_view: Affine, view: TripletView) -> GrayImage:
     )
     if fine > 1:
         out = cv2.resize(out, (view.side_px, view.side_px), interpolation=cv2.INTER_AREA)
-    if view.values == "binary":
-        out = np.asarray(out, dtype=np.float32) >= 0.5
-    return np.asarray(out, dtype=np.float32)
+    soft = np.asarray(out, dtype=np.float32)
+    return np.asarray(soft >= 0.5, dtype=np.float32) if view.values == "binary" else soft

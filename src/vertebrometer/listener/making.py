@@ -1,0 +1,86 @@
+"""From a measured film to the files that are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vertebrometer.errors import VertebrometerError
+from vertebrometer.export import overlay_png, write_bytes
+from vertebrometer.export.dicom import DicomResult, dicom_results, read_source
+from vertebrometer.listener.inbox import sync_folder
+from vertebrometer.listener.logs import say, warn, words_of
+from vertebrometer.listener.measuring import Measured
+from vertebrometer.report import report_as_json
+from vertebrometer.store import ClaimedJob, NewResult
+
+
+def make_results(
+    data: Path, job: ClaimedJob, measured: Measured, kinds: Iterable[str], *, report_refused: bool
+) -> tuple[tuple[NewResult, ...], str | None]:
+    """Write the results of a film below the data folder.
+
+    Returns
+    -------
+    results : tuple of NewResult
+        What was written, and is on disk.
+    trouble : str or None
+        Why there are no DICOM results, where there should be some.
+    """
+    wanted, folder = set(kinds), data / "results" / str(job.film_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    film_hash = measured.report.film.sha256 or job.sha256
+    report = replace(measured.report, film=replace(measured.report.film, sha256=film_hash))
+    if job.name:
+        report = replace(report, film=replace(report.film, file=job.name))
+    measured = Measured(report, measured.image)
+    made: list[NewResult] = []
+    trouble = None
+    made += [_written(data, folder, one) for one in _plain_files(measured, wanted)]
+    has_bodies = bool(report.vertebrae)
+    if wanted & {"sr", "seg", "sc"} and (has_bodies or report_refused):
+        try:
+            source = read_source(data / job.stored)
+            objects = dicom_results(source, report, measured.image if "sc" in wanted else None)
+            made += [_written(data, folder, one) for one in objects if one.kind in wanted]
+        except VertebrometerError as error:
+            trouble = str(error)
+            warn("no_dicom_results", film=job.film_id, why=error.code)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 (an odd header must not stop the node)
+            trouble = f"the DICOM results could not be made ({type(error).__name__})"
+            say("internal_error", level=logging.ERROR, film=job.film_id, error=words_of(error))
+    sync_folder(folder)
+    return tuple(made), trouble
+
+
+def _plain_files(measured: Measured, wanted: set[str]) -> Iterator[_PlainFile]:
+    if "json" in wanted:
+        yield _PlainFile("json", report_as_json(measured.report).encode())
+    if "png" in wanted and measured.image is not None:
+        yield _PlainFile("png", overlay_png(measured.image, measured.report))
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainFile:
+    kind: str
+    content: bytes
+
+
+def _written(data: Path, folder: Path, made: DicomResult | _PlainFile) -> NewResult:
+    uid, sop_class = (
+        (made.sop_instance_uid, made.sop_class_uid) if isinstance(made, DicomResult) else (None, None)
+    )
+    path = folder / f"{made.kind}{'.dcm' if uid else ''}"
+    write_bytes(path, made.content)
+    return NewResult(
+        kind=made.kind,
+        key=uid or f"{folder.name}/{made.kind}",
+        stored=path.relative_to(data).as_posix(),
+        sha256=hashlib.sha256(made.content).hexdigest(),
+        sop_class_uid=sop_class,
+    )
