@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -196,3 +197,14 @@ def test_read_report_prints_the_values(tmp_path, capsys):
     assert left.value.code == 0
     assert json.loads(capsys.readouterr().out) == same_but_for_time(report())
     assert ROWS == 160
+
+
+def test_every_private_code_is_in_the_conformance_statement():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "dicom-conformance.md").read_text()
+    tables = [value for value in vars(codes).values() if isinstance(value, dict)]
+    terms = [value for value in vars(codes).values() if isinstance(value, codes.Term)]
+    terms += [term for table in tables for term in table.values() if isinstance(term, codes.Term)]
+    ours = [term for term in terms if term.scheme == codes.SCHEME]
+    assert len(ours) > 60
+    for term in ours:
+        assert f"| `{term.value}` | {term.meaning} |" in page

@@ -25,9 +25,22 @@ def make_certificate(folder: Path, name: str, authority: Path) -> tuple[Path, Pa
     key, request, certificate = (folder / f"{name}.{end}" for end in ("key", "csr", "pem"))
     extensions = folder / f"{name}.ext"
     extensions.write_text("subjectAltName=IP:127.0.0.1\n")
-    _openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request))
-    _openssl("x509", "-req", "-in", str(request), "-CA", str(authority), "-CAkey", str(authority.with_suffix(".key")),
-             "-CAcreateserial", "-days", "2", "-extfile", str(extensions), "-out", str(certificate))  # fmt: skip
+    _openssl(
+        "req",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        f"/CN={name}",
+        "-keyout",
+        str(key),
+        "-out",
+        str(request),
+    )
+    authority_key = str(authority.with_suffix(".key"))
+    _openssl("x509", "-req", "-in", str(request), "-CA", str(authority), "-CAkey", authority_key,
+             "-CAcreateserial", "-days", "2", "-extfile", str(extensions),
+             "-out", str(certificate))  # fmt: skip
     return certificate, key
 
 

@@ -7,7 +7,7 @@ import pytest
 for _module in ("pynetdicom", "highdicom", "dicomweb_client", "sqlalchemy", "alembic", "prometheus_client"):
     pytest.importorskip(_module)
 
-from tests.listener.harness import Node, Pacs, identity_in
+from tests.listener.harness import Node, Pacs, identity_in  # noqa: E402 (after what it needs)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
@@ -27,7 +28,11 @@ from vertebrometer.store import Store
 
 ROOT = Path(__file__).parents[2]
 SENDER = "SENDER"
-RESULT_CLASSES = ("1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.7")
+RESULT_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.88.33",
+    "1.2.840.10008.5.1.4.1.1.66.4",
+    "1.2.840.10008.5.1.4.1.1.7",
+)
 FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 
 
@@ -65,11 +70,12 @@ class Node:
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         self.write(**sections)
 
-    def write(self, *, more: str = "", dicom: str = "", workers: int = 1, top: str = "", allow_ae: str = '["*"]') -> None:
+    def write(self, *, more: str = "", dicom: str = "", workers: int = 1, allow_ae: str = '["*"]') -> None:
         """Write its settings."""
         self.config.write_text(
-            f'name = "n1"\nlease_s = 5.0\nstop_s = 20.0\n{top}\n[store]\ndata = "{self.data}"\n'
-            f'[dicom]\nae_title = "VCNODE"\nbind = "127.0.0.1"\nport = {self.port}\nallow_ae = {allow_ae}\n{dicom}\n'
+            f'name = "n1"\nlease_s = 5.0\nstop_s = 20.0\n[store]\ndata = "{self.data}"\nbusy_s = 2.0\n'
+            f'[dicom]\nae_title = "VCNODE"\nbind = "127.0.0.1"\nport = {self.port}\n'
+            f"allow_ae = {allow_ae}\n{dicom}\n"
             f"[measure]\nworkers = {workers}\n[health]\nport = {self.health}\n"
             f"[retry]\nfirst_s = 0.2\nlongest_s = 1.0\n{more}\n"
         )
@@ -142,7 +148,9 @@ class Node:
         """Its log; every line of it must be JSON."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    def send(self, *films: Dataset, calling: str = SENDER, called: str = "VCNODE", tls: Any = None) -> list[int]:
+    def send(
+        self, *films: Dataset, calling: str = SENDER, called: str = "VCNODE", tls: Any = None
+    ) -> list[int]:
         """Send films in one association; return the statuses."""
         return send(self.port, *films, calling=calling, called=called, tls=tls)
 
@@ -185,7 +193,7 @@ class Pacs:
         self._server: Any = None
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Pacs:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -214,7 +222,7 @@ class Pacs:
         with self._lock:
             self.got[str(made.SOPInstanceUID)] += 1
             self.objects[str(made.SOPInstanceUID)] = Dataset(
-                {tag: made[tag] for tag in made.keys() if tag.group < 0x0040 and tag != 0x7FE00010}
+                {element.tag: element for element in made if element.tag.group < 0x0040}
             )
         return 0x0000
 
@@ -235,8 +243,9 @@ class Pacs:
 
 def identity_in(text: str) -> list[str]:
     """Which words of the patients in the test films are in a text."""
-    lowered = text.lower()
-    return [word for word in PATIENT_WORDS if word in lowered]
+    # A port or a time may happen to hold the digits of a number.
+    patterns = {word: rf"(?<!\d){word}" if word.isdigit() else word for word in PATIENT_WORDS}
+    return [word for word, pattern in patterns.items() if re.search(pattern, text, re.IGNORECASE)]
 
 
 def memory_mb(pid: int) -> float:

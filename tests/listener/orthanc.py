@@ -71,13 +71,18 @@ def running_orthanc(folder: Path, *, node_port: int, forwards: bool) -> Iterator
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,
         "DicomAlwaysAllowMove": True,
-        "DicomModalities": {"vc": ["VCNODE", "127.0.0.1", node_port], "self": ["MOVESCU", "127.0.0.1", node_port]},
+        "DicomModalities": {
+            "vc": ["VCNODE", "127.0.0.1", node_port],
+            "self": ["MOVESCU", "127.0.0.1", node_port],
+        },
         "LuaScripts": [str(folder / "forward.lua")] if forwards else [],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Host": "127.0.0.1", "Ssl": False},
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:
-        process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(
+            [program, str(folder / "orthanc.json")], stdout=log, stderr=log, cwd=folder
+        )
     try:
         until(lambda: orthanc.get("/system"), seconds=30, what="for Orthanc")
         yield orthanc

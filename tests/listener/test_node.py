@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,7 +70,9 @@ def test_a_film_that_kills_its_worker_is_given_up_and_the_others_go_on(make_node
 def test_a_film_that_hangs_is_given_up(make_node):
     node = make_node().start()
     node.stop()
-    node.config.write_text(node.config.read_text().replace("workers = 1", "workers = 1\nlongest_s = 1.0\nmost_tries = 1"))
+    node.config.write_text(
+        node.config.read_text().replace("workers = 1", "workers = 1\nlongest_s = 1.0\nmost_tries = 1")
+    )
     node.start()
     node.send(a_film(cols=HANGS))
     until(lambda: node.states() == {"failed": 1}, seconds=30)
@@ -113,6 +117,16 @@ def test_too_many_associations_are_turned_away_for_now(make_node):
     assert held[2].acceptor.primitive.result == 2
     for one in held[:2]:
         one.release()
+
+
+def test_an_object_without_end_is_cut_off(make_node):
+    node = make_node(dicom="most_megabytes = 1").start()
+    large = a_film()
+    large.add_new(0x00091010, "OB", b"\0" * 3_000_000)
+    assert node.send(large) != [0]
+    until(lambda: [detail["why"] for detail in node.audit("association_refused")] == ["too_large"])
+    assert node.states() == {}
+    assert node.send(a_film()) == [0]
 
 
 def test_our_own_results_are_not_measured(make_node, pacs, tmp_path):
@@ -224,6 +238,22 @@ def test_a_second_node_of_the_same_name_is_kept_out(make_node):
 
     with pytest.raises(ListenerError, match="is running on this data folder"):
         Node(read_node_settings(node.config), lambda _: None)
+
+
+def test_a_port_that_is_taken_is_said_and_nothing_is_left_running(make_node):
+    first, second = make_node().start(), make_node()
+    second.port = first.port
+    second.write()
+    ran = subprocess.run(
+        [sys.executable, "-m", "vertebrometer.cli", "serve-dicom", "--config", str(second.config)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 2
+    assert f"port {first.port} on 127.0.0.1 is taken" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_a_locked_store_makes_senders_wait_and_nothing_is_lost(make_node, pacs):

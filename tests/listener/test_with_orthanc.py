@@ -106,8 +106,8 @@ def test_storescu_findscu_and_movescu_work_with_it(make_node, tmp_path):
 
 
 def run(*words: object) -> str:
-    done = subprocess.run(list(map(str, words)), check=False, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(
+        list(map(str, words)), check=False, capture_output=True, text=True, errors="replace"
+    )
     assert done.returncode == 0, done.stderr[-500:]
     return done.stdout + done.stderr
-
-

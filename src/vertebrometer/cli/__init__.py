@@ -14,10 +14,12 @@ import typer
 
 from vertebrometer import __version__
 from vertebrometer.cli import (
+    agreement,
     anonymise,
     bench,
     doctor,
     evaluate,
+    experiment,
     jobs,
     measure,
     phantom,
@@ -51,6 +53,8 @@ app.command("phantom")(phantom.phantom)
 app.command("bench")(bench.bench)
 app.command("repeatability")(repeatability.repeatability)
 app.add_typer(train.app, name="train")
+app.command("experiment")(experiment.experiment)
+app.command("agreement")(agreement.agreement)
 app.command("doctor")(doctor.doctor)
 app.command("version")(version.version)
 

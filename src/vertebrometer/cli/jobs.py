@@ -171,7 +171,9 @@ def _opened(config: Path) -> tuple[NodeSettings, Store]:
     from vertebrometer.store import Store
 
     settings = read_node_settings(config)
-    return settings, Store.open(settings.store.database, node=f"{settings.name}-cli")
+    return settings, Store.open(
+        settings.store.database, node=f"{settings.name}-cli", busy_s=settings.store.busy_s
+    )
 
 
 def _one(store: Store, job: int) -> JobLine:

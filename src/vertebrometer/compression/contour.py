@@ -132,9 +132,9 @@ def _right_of(points_rc: PointsRC, line: tuple[PointsRC, PointsRC]) -> FloatArra
 def subpixel_points(share: GrayImage, down_rc: FloatArray) -> SixPoints | None:
     """Read the six points of one body between the pixels.
 
-    Corners are where lines along the ends of the endplates meet lines along the
-    walls; where they would meet far from the outline, the outline's own extreme
-    point is taken. The front lies on the left.
+    Corners are the points of the outline that reach furthest along the diagonals
+    of the body's own frame, averaged over the last hundredths of the way. The
+    front lies on the left.
 
     Parameters
     ----------
@@ -227,37 +227,25 @@ _SIGNS: Final = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
 """Of (down, across) at the superior anterior, superior posterior, inferior posterior, inferior anterior."""
 
 
+# On true masks of 24 phantoms (512 px canvas) this band gave a mean absolute error of 0.9 points; the single
+# extreme point 1.0, the corners of the smallest box 1.4, and lines fitted to endplates and walls 3.7, because
+# endplates are hollow and corners carry spurs.
+_BAND: Final = 0.02
+
+
 def _corners(own: PointsRC) -> PointsRC | None:
     """Four corners in the order of `CORNER_NAMES`."""
     size = np.ptp(own, axis=0)
     if (size <= 0).any():
         return None
-    corners = []
+    found = []
     for sign in _SIGNS:
-        extreme = own[(own / size * sign).sum(axis=1).argmax()]
-        met = _met(own, extreme, sign, size)
-        near = met is not None and bool((np.abs(met - extreme) < 0.12 * size).all())
-        corners.append(met if near else extreme)
-    found = np.array(corners)
-    height = found[[3, 2], 0] - found[[0, 1], 0]
-    depth = found[[1, 2], 1] - found[[0, 3], 1]
-    return found if (height > 0).all() and (depth > 0).all() else None
-
-
-def _met(own: PointsRC, extreme: FloatArray, sign: FloatArray, size: FloatArray) -> FloatArray | None:
-    """Where a line along the end of the endplate meets one along the wall, near an extreme point."""
-    from_corner = (extreme - own) * sign / size  # 0 at the corner, growing inwards
-    far_across, far_down = from_corner[:, 1], from_corner[:, 0]
-    plate = own[(far_across > 0.06) & (far_across < 0.32) & (np.abs(far_down) < 0.2)]
-    wall = own[(far_down > 0.10) & (far_down < 0.45) & (np.abs(far_across) < 0.2)]
-    if len(plate) < 4 or len(wall) < 4:
-        return None
-    m, c = np.polyfit(plate[:, 1], plate[:, 0], 1)  # down = m across + c
-    n, d = np.polyfit(wall[:, 0], wall[:, 1], 1)  # across = n down + d
-    if abs(1 - m * n) < 0.3:
-        return None
-    down = (m * d + c) / (1 - m * n)
-    return np.array([down, n * down + d])
+        reach = (own / size * sign).sum(axis=1)
+        found.append(own[reach >= reach.max() - _BAND].mean(axis=0))
+    corners = np.array(found)
+    height = corners[[3, 2], 0] - corners[[0, 1], 0]
+    depth = corners[[1, 2], 1] - corners[[0, 3], 1]
+    return corners if (height > 0).all() and (depth > 0).all() else None
 
 
 def _middle(own: PointsRC, corners: PointsRC, ends: tuple[int, int]) -> FloatArray:

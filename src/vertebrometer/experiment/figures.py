@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 
 from vertebrometer.errors import MissingExtraError
 from vertebrometer.experiment.films import Film
-from vertebrometer.types import GrayImage
 
 # Told apart also by readers who do not see red and green (Okabe & Ito).
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-_STYLE: Final = {
+_STYLE: Final[dict[str, Any]] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": None,
     "svg.hashsalt": "vertebrometer",
     "svg.fonttype": "path",
     "legend.frameon": False,
@@ -36,7 +34,8 @@ def _pyplot() -> Any:
     except ImportError:
         msg = "the figures of a report need matplotlib: pip install 'vertebrometer[train]'"
         raise MissingExtraError(msg) from None
-    mpl.rcParams.update(_STYLE | {"axes.prop_cycle": cycler(color=_COLOURS)})
+    told: Any = _STYLE | {"axes.prop_cycle": cycler(color=_COLOURS)}
+    mpl.rcParams.update(told)
     return plt
 
 
@@ -63,7 +62,7 @@ def figure_six(rows: Sequence[Mapping[str, Any]]) -> str:
         film: Film = row["film"]
         own = film.within()
         truth = film.share >= 128
-        pictures: list[tuple[NDArray[np.uint8] | GrayImage, bool]] = [
+        pictures: list[tuple[NDArray[Any], bool]] = [
             (film.plain, False),
             (film.canvas, False),
         ]
@@ -167,8 +166,9 @@ def errors_by_severity(values: Mapping[str, Any], bands: Sequence[str]) -> str:
             if row["n"]:
                 at.append(number + shift)
                 mid.append(row["mae"]["value"])
-                low.append(max(row["mae"]["value"] - row["mae"]["low"], 0.0))
-                high.append(max(row["mae"]["high"] - row["mae"]["value"], 0.0))
+                value, ends = row["mae"]["value"], (row["mae"]["low"], row["mae"]["high"])
+                low.append(0.0 if ends[0] is None else max(value - ends[0], 0.0))
+                high.append(0.0 if ends[1] is None else max(ends[1] - value, 0.0))
         axis.errorbar(at, mid, yerr=[low, high], fmt="o", ms=3.5, lw=1, label=name)
     axis.set_xticks(range(len(bands)), bands)
     axis.set_xlabel("true compression")

@@ -161,6 +161,11 @@ def film_of(
     )
 
 
+def unit(picture: NDArray[np.uint8]) -> GrayImage:
+    """Bring bytes to 0 to 1."""
+    return np.asarray(picture, dtype=np.float32) / np.float32(255)
+
+
 def save_film(path: Path, film: Film) -> None:
     """Write a film; a kill while writing leaves none."""
     told = {

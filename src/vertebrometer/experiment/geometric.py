@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from vertebrometer.anatomy import NotMeasured, Vertebra
-from vertebrometer.compression import Compression, Definition, compressions
+from vertebrometer.anatomy import NotMeasured
 from vertebrometer.compression.contour import figure_five
 from vertebrometer.experiment.triplet_data import TripletItem
 
@@ -20,18 +19,6 @@ def figure_five_value(item: TripletItem) -> float | None:
     """Measure a triplet as figure 5 of the paper does; None where it finds no corners."""
     found = figure_five([item.divided.found.body(number) for number in item.valued.triplet.numbers])
     return None if isinstance(found, NotMeasured) else found.percent
-
-
-def subpixel_value(item: TripletItem) -> float | None:
-    """Measure a triplet by corners between the pixels and the geometry of ``vertebrometer measure``."""
-    points = [item.divided.points[number - 1] for number in item.valued.triplet.numbers]
-    vertebrae = [
-        Vertebra(points=six, contour_rc=six.points_rc, confidence=1.0) for six in points if six is not None
-    ]
-    if len(vertebrae) < 3:
-        return None
-    value = compressions(vertebrae)[1][Definition.ADJACENT_MEAN]
-    return value.percent if isinstance(value, Compression) else None
 
 
 def best_mixture(

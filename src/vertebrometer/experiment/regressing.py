@@ -54,9 +54,10 @@ class ValueScore:
         """Return `score` and `mae`."""
         found, true = [], []
         for batch in self.batches:
-            found.append(self.targets.percent(_outputs(network, batch["image"])))
-            true.append(self.targets.percent(batch["values"].numpy()))
-        mae = float(np.abs(np.concatenate(found) - np.concatenate(true)).mean())
+            base = batch["base"].numpy()
+            found.append(self.targets.percent(_outputs(network, batch["image"]), base))
+            true.append(self.targets.percent(batch["values"].numpy(), base))
+        mae = float(np.nanmean(np.abs(np.concatenate(found) - np.concatenate(true))))
         return {"score": -mae, "mae": mae}
 
 
@@ -67,11 +68,11 @@ def _outputs(network: nn.Module, image: Tensor) -> Any:
 
 
 def values_of(network: nn.Module, source: TripletSource) -> FloatArray:
-    """Return the compression of each item of a source, in percent."""
+    """Return the compression of each item of a source, in percent; NaN where there is none."""
     found: list[FloatArray] = []
     for start in range(0, len(source.items), _BATCH):
         batch = collate([source.plain(n) for n in range(start, min(start + _BATCH, len(source.items)))])
-        found.append(source.targets.percent(_outputs(network, batch["image"])))
+        found.append(source.targets.percent(_outputs(network, batch["image"]), batch["base"].numpy()))
     return np.concatenate(found) if found else np.zeros(0)
 
 
@@ -163,7 +164,7 @@ def readings(
             "body": item.valued.body,
             "level": item.valued.level,
             "true": round(item.valued.percent, 4),
-            "measured": None if value is None else round(float(value), 4),
+            "measured": None if value is None or not np.isfinite(value) else round(float(value), 4),
         }
         for item, value in zip(items, values, strict=True)
     ]

@@ -542,14 +542,20 @@ def _yield(told: Mapping[str, Any]) -> str:
     return f"{share['measured']} of {share['of']} ({share['percent']:.0f} %)"
 
 
-def _estimate(told: Mapping[str, float] | None, digits: int = 2) -> str:
+def _estimate(told: Mapping[str, float | None] | None, digits: int = 2) -> str:
     if told is None:
         return "-"
-    return f"{told['value']:.{digits}f} [{told['low']:.{digits}f}, {told['high']:.{digits}f}]"
+    return _with_ends(told, f".{digits}f")
 
 
-def _signed(told: Mapping[str, float], digits: int = 2) -> str:
-    return f"{told['value']:+.{digits}f} [{told['low']:+.{digits}f}, {told['high']:+.{digits}f}]"
+def _signed(told: Mapping[str, float | None], digits: int = 2) -> str:
+    return _with_ends(told, f"+.{digits}f")
+
+
+def _with_ends(told: Mapping[str, float | None], form: str) -> str:
+    low, high = told["low"], told["high"]
+    ends = "no interval" if low is None or high is None else f"{low:{form}}, {high:{form}}"
+    return f"{told['value']:{form}} [{ends}]"
 
 
 def _number(value: float | None) -> str:
@@ -578,9 +584,11 @@ def _cell(text: str) -> str:
 _CSS: Final = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-size: 13px; margin: .5rem 0 1.5rem; display: block; overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; margin: .5rem 0 1.5rem; }
+table { display: block; overflow-x: auto; }
 caption { text-align: left; margin-bottom: .4rem; font-weight: 600; }
-th, td { padding: .2rem .6rem; border-bottom: 1px solid #8884; text-align: left; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .6rem; border-bottom: 1px solid #8884; text-align: left; }
+td { font-variant-numeric: tabular-nums; }
 th { border-bottom-width: 2px; }
 figure { margin: 1rem 0 2rem; }
 img { max-width: 100%; background: white; }

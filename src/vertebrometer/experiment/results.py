@@ -96,7 +96,7 @@ def _validation_error(row: Mapping[str, Any]) -> float:
 
 def _best_regressor(raw: Mapping[str, Any]) -> str:
     """Return the regressor with the least validation error; the test has no say in it."""
-    rows = raw["regressors"]
+    rows: Mapping[str, Any] = raw["regressors"]
     return min(rows, key=lambda name: _validation_error(rows[name]))
 
 
@@ -250,11 +250,7 @@ def _decision(raw: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, Any
             sign = 1 if pair["first"] == name else -1
             difference = pair["difference"]
             if difference is not None and sign < 0:
-                difference = {
-                    "value": -difference["value"],
-                    "low": -difference["high"],
-                    "high": -difference["low"],
-                }
+                difference = _turned(difference)
             out[f"{group}: {name}"] = {
                 "difference": difference,
                 "p_holm": pair["p_holm"],
@@ -263,6 +259,12 @@ def _decision(raw: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, Any
                 "worse": _is_better(SUBPIXEL, pair),
             }
     return out
+
+
+def _turned(difference: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the difference the other way round."""
+    minus = {key: None if value is None else -value for key, value in difference.items()}
+    return {"value": minus["value"], "low": minus["high"], "high": minus["low"]}
 
 
 def _figure_seven(

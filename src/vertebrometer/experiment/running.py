@@ -23,7 +23,6 @@ from vertebrometer.experiment.geometric import (
     FIGURE_FIVE,
     SUBPIXEL,
     figure_five_value,
-    subpixel_value,
 )
 from vertebrometer.experiment.records import RESULT, fingerprint, stored, write_json
 from vertebrometer.experiment.regressing import RegressionData, readings, run_regressor
@@ -38,6 +37,7 @@ from vertebrometer.experiment.triplet_data import (
     TripletSet,
     TripletSource,
     joined,
+    subpixel_value,
     triplets_of,
     true_triplets_of,
 )
@@ -92,7 +92,8 @@ def check_networks(settings: ExperimentSettings) -> None:
         _require_kind(regressor.network, REGRESSORS, "regressor")
         _require_size(regressor, settings.view.side_px)
     fits = [settings.segmentation, settings.regression]
-    fits += [each.fit for each in (*settings.segmenters, *settings.regressors) if each.fit]
+    fits += [segmenter.fit for segmenter in settings.segmenters if segmenter.fit]
+    fits += [regressor.fit for regressor in settings.regressors if regressor.fit]
     for fit in fits:
         try:
             fit.run(Path(), NetworkConfig(name="unet"), 0)
@@ -178,7 +179,7 @@ class _Lab:
         }
 
     def pictures(self, raw: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the rows of figure 6: films of the test part, spread over the Dice of the chosen segmenter."""
+        """Return the rows of figure 6: tested films, spread over their Dice."""
         tested = {film.name: film for film in self.split.films(self.films, "test")}
         shown = next(iter(raw["segmenters"])) if raw["chosen"] == TRUTH else raw["chosen"]
         pixels = raw["segmenters"][shown]["pixels"]
@@ -346,7 +347,7 @@ class _Lab:
         return {"name": regressor.name, "seeds": runs, "triplets": len(items)}
 
     def _seen_triplets(self, chosen: str, mark: str) -> tuple[TripletItem, ...]:
-        """Divide all films into triplets, with the masks of one segmenter that was trained on most of them."""
+        """Divide all films into triplets, with masks of a segmenter that saw most of them."""
         settings, folder = self.settings, self.out / _LEAKY / "maps"
         if stored(folder, mark) is None:
             self.tell(f"leaky split: masks of {chosen} for the films that it was trained on")

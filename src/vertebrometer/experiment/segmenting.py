@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from vertebrometer.evaluation import Confusion
-from vertebrometer.experiment.films import Film
+from vertebrometer.experiment.films import Film, unit
 from vertebrometer.experiment.fitting import trained
 from vertebrometer.experiment.records import RESULT, stored, write_json
 from vertebrometer.experiment.settings import FilmAugmentation, FitSettings, Segmenter
@@ -64,16 +64,14 @@ def _sample(image: GrayImage, mask: GrayImage) -> Sample:
 
 def film_batches(films: Sequence[Film], size: int) -> list[Batch]:
     """Return films as they are, in their order."""
-    samples = [
-        _sample(film.canvas.astype(np.float32) / 255, film.share.astype(np.float32) / 255) for film in films
-    ]
+    samples = [_sample(unit(film.canvas), unit(film.share)) for film in films]
     return [collate(samples[start : start + size]) for start in range(0, len(samples), size)]
 
 
 def predicted(network: nn.Module, film: Film) -> NDArray[np.uint8]:
     """Return how sure a network is of each pixel, 255 for certain."""
     device = next(network.parameters()).device
-    image = torch.from_numpy(fed(film.canvas.astype(np.float32) / 255)[None, None]).to(device)
+    image = torch.from_numpy(fed(unit(film.canvas))[None, None]).to(device)
     with torch.no_grad():
         chance = network(image).float().sigmoid()[0, 0].cpu().numpy()
     return np.asarray(np.round(chance * 255), dtype=np.uint8)

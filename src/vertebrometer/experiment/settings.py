@@ -83,7 +83,8 @@ class DataSettings:
     ct: tuple[CtFilms, ...] = ()
     folders: tuple[FilmFolder, ...] = ()
     canvas_px: int = 512
-    """"a zero padding to set the image size to a standardized 512 x 512 pixels based on the original ratio"."""
+    """"a zero padding to set the image size to a standardized 512 x 512 pixels based on the original
+    ratio"."""
     clahe_clip: float = 2.0
     """"we applied contrast-limited adaptive histogram equalization (CLAHE)"; its settings are not stated."""
     clahe_tiles: int = 8
@@ -108,7 +109,7 @@ class SplitSettings:
     validation_share: float = 0.15
     """Of the patients that are left. The paper states none, but chooses among 150 epochs."""
     folds: int = 4
-    """Regressors see masks from a segmenter that never saw the film: as many further segmenters are trained."""
+    """Regressors see masks from segmenters that never saw the film: as many further ones are trained."""
     seed: int = 1
     leaky: bool = True
     """Also train one regressor with the split that the paper's text describes: triplets are drawn, whoever
@@ -177,8 +178,9 @@ class Regressor:
 
     name: str
     network: NetworkConfig
-    targets: Literal["value", "heights"] = "value"
-    """heights: the three anterior heights and the compression at once; wants films with corners."""
+    targets: Literal["value", "heights", "residual"] = "value"
+    """heights: the three anterior heights and the compression at once; wants films with corners. residual:
+    what sub-pixel geometry on the same mask is wrong by, which is then added to it."""
     loss: Literal["squared", "absolute"] = "squared"
     """The paper does not state its loss; CARN's is the mean absolute error."""
     manifold: float = 0.0

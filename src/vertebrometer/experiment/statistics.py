@@ -131,13 +131,15 @@ def _agreement(measured: FloatArray, true: FloatArray) -> dict[str, Any]:
         line = {"slope": float(fitted.slope), "intercept": float(fitted.intercept)}
         p_value = float(fitted.pvalue)
     limits = bland_altman(measured, true)
+    # Bodies that are all alike have no variance that a coefficient could share out.
+    differs = float(np.ptp(table.mean(axis=1))) > 0
     return {
         "limits": None if limits is None else asdict(limits),
         "pearson": _plain(correlation),
         "pearson_p": p_value,
         "lin": _plain(lin_concordance(measured, true)),
-        "icc_2_1": _plain(icc_agreement(table)),
-        "icc_3_1": _plain(icc_consistency(table)),
+        "icc_2_1": _plain(icc_agreement(table)) if differs else None,
+        "icc_3_1": _plain(icc_consistency(table)) if differs else None,
         "line": line,
     }
 
@@ -172,8 +174,10 @@ def _with_interval(
     rows: Sequence[FloatArray],
     draws: np.ndarray[Any, Any],
     statistic: Callable[[FloatArray], float | None],
-) -> dict[str, float]:
-    low, high = bootstrap(rows, draws, statistic) or (value, value)
+) -> dict[str, float | None]:
+    # Two patients drawn anew tell nothing about a third.
+    interval = bootstrap(rows, draws, statistic) if len(rows) > 2 else None
+    low, high = interval or (None, None)
     return {"value": value, "low": low, "high": high}
 
 

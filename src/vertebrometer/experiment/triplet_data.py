@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebrometer.experiment.films import Film
+from vertebrometer.anatomy import Vertebra
+from vertebrometer.compression import Compression, Definition, compressions
+from vertebrometer.experiment.films import Film, unit
 from vertebrometer.experiment.settings import Regressor, TripletAugmentation
 from vertebrometer.geometry import Affine
 from vertebrometer.training import Sample
@@ -52,7 +54,7 @@ def triplets_of(film: Film, share: GrayImage, settings: LabelSettings) -> Triple
 
 def true_triplets_of(film: Film) -> TripletSet:
     """Divide the true mask of a film."""
-    found = labelled_truth(film.share.astype(np.float32) / 255, film.labels.astype(np.int32))
+    found = labelled_truth(unit(film.share), film.labels.astype(np.int32))
     return _valued(film, divide(found, film=film.name, inside=film.inside))
 
 
@@ -70,22 +72,47 @@ def joined(sets: Sequence[TripletSet]) -> TripletSet:
     )
 
 
+def subpixel_value(item: TripletItem) -> float | None:
+    """Measure a triplet by corners between the pixels and the geometry of ``vertebrometer measure``."""
+    points = [item.divided.points[number - 1] for number in item.valued.triplet.numbers]
+    vertebrae = [
+        Vertebra(points=six, contour_rc=six.points_rc, confidence=1.0) for six in points if six is not None
+    ]
+    if len(vertebrae) < 3:
+        return None
+    value = compressions(vertebrae)[1][Definition.ADJACENT_MEAN]
+    return value.percent if isinstance(value, Compression) else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
     """What a regressor is asked: the value alone, or heights before it."""
 
     heights: bool
+    residual: bool = False
     value_scale: float
     view: TripletView
 
     @classmethod
     def of(cls, regressor: Regressor, value_scale: float, view: TripletView) -> Targets:
         """Return the targets of a regressor."""
-        return cls(heights=regressor.targets == "heights", value_scale=value_scale, view=view)
+        return cls(
+            heights=regressor.targets == "heights",
+            residual=regressor.targets == "residual",
+            value_scale=value_scale,
+            view=view,
+        )
+
+    def base(self, item: TripletItem) -> float | None:
+        """Return what is added to an answer, in percent; None where there is no answer without it."""
+        return subpixel_value(item) if self.residual else 0.0
 
     def wanted(self, item: TripletItem) -> tuple[FloatArray, FloatArray]:
         """Return wanted outputs and their validity; heights are shares of the picture's side."""
-        value = item.valued.percent / self.value_scale
+        base = self.base(item)
+        if base is None:
+            return np.zeros(1), np.zeros(1)
+        value = (item.valued.percent - base) / self.value_scale
         if not self.heights:
             return np.array([value]), np.ones(1)
         fronts = item.valued.anterior_px
@@ -95,9 +122,9 @@ class Targets:
         zoom = float(np.sqrt(abs(np.linalg.det(to_view.matrix))))
         return np.array([*(front * zoom / self.view.side_px for front in fronts), value]), np.ones(4)
 
-    def percent(self, outputs: NDArray[np.float32]) -> FloatArray:
-        """Read compressions from outputs (n, k): the last one is the compression."""
-        return np.asarray(outputs[:, -1], dtype=np.float64) * self.value_scale
+    def percent(self, outputs: NDArray[np.float32], base: NDArray[np.float32]) -> FloatArray:
+        """Read compressions from outputs (n, k), of which the last counts; NaN where `base` is."""
+        return np.asarray(outputs[:, -1], dtype=np.float64) * self.value_scale + base
 
 
 def rebuilt(labels: FloatArray, neighbours: int) -> FloatArray:
@@ -138,13 +165,19 @@ class TripletSource:
     truth_share: float = 0.0
     fractured_from: float = 20.0
     fractured_share: float = 0.0
-    wanted: list[tuple[FloatArray, FloatArray, FloatArray]] = field(default_factory=list)
-    """Of each item, then of each true one: outputs, validity, outputs as their neighbours rebuild them."""
+    wanted: list[tuple[FloatArray, FloatArray, FloatArray, float]] = field(default_factory=list)
+    """Of each item, then of each true one: outputs, validity, outputs as their neighbours rebuild them, and
+    what is added to an answer."""
 
     def __post_init__(self) -> None:
-        pairs = [self.targets.wanted(item) for item in (*self.items, *self.truth)]
+        every = (*self.items, *self.truth)
+        pairs = [self.targets.wanted(item) for item in every]
         labels = rebuilt(np.array([label for label, _ in pairs]), self.neighbours)
-        self.wanted.extend((label, valid, near) for (label, valid), near in zip(pairs, labels, strict=True))
+        bases = [self.targets.base(item) for item in every]
+        self.wanted.extend(
+            (label, valid, near, float("nan") if base is None else base)
+            for (label, valid), near, base in zip(pairs, labels, bases, strict=True)
+        )
 
     def sample(self, rng: np.random.Generator, /) -> Sample:
         """Draw a triplet: `image` (1, s, s), `values`, `values_valid` and `rebuilt`, each (k,)."""
@@ -178,7 +211,7 @@ class TripletSource:
 
     def _sample(self, item: TripletItem, number: int, moved: Affine | None) -> Sample:
         image = picture(item.divided.found, item.valued.triplet, self.targets.view, moved=moved)
-        label, valid, near = self.wanted[number]
+        label, valid, near, base = self.wanted[number]
         if moved is not None and len(label) > 1:
             # Heights grow with the picture; the compression does not.
             grown = np.array([float(np.sqrt(abs(np.linalg.det(moved.matrix))))] * (len(label) - 1) + [1.0])
@@ -188,4 +221,5 @@ class TripletSource:
             "values": label.astype(np.float32),
             "values_valid": valid.astype(np.float32),
             "rebuilt": near.astype(np.float32),
+            "base": np.float32(base),
         }

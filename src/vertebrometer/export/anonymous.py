@@ -15,8 +15,8 @@ from vertebrometer.errors import MissingExtraError, UnreadableFileError
 
 METHOD: Final = "PS3.15 basic profile"
 CANNOT_KNOW: Final = (
-    "What cannot be known: text that is burned into the image (names on films that were scanned or captured), "
-    "and whatever the anatomy itself gives away. Look at each film before it leaves the house."
+    "What cannot be known: text that is burned into the image, such as names on films that were scanned or "
+    "captured, and whatever the anatomy itself gives away. Look at each film before it leaves the house."
 )
 
 

@@ -143,7 +143,8 @@ class Inbox:
         """Delete what a killed node left: parts, and films that no sender was told are safe."""
         known = self._store.films.stored_paths()
         count = 0
-        for path in [*self.parts.iterdir(), *(self.data / "films").glob("*/*")]:
+        half_written = (self.data / "results").glob("*/.*")
+        for path in [*self.parts.iterdir(), *half_written, *(self.data / "films").glob("*/*")]:
             if path.is_file() and path.relative_to(self.data).as_posix() not in known:
                 path.unlink(missing_ok=True)
                 count += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -36,7 +37,8 @@ def words_of(error: BaseException) -> str:
     """Return type and place of an error; its text may quote a file, and so a patient."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{place}"
+    number = errno.errorcode.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+    return f"{type(error).__name__}{f' {number}' if number else ''}{place}"
 
 
 class JsonLines(logging.Formatter):

@@ -29,6 +29,11 @@ def make_results(
         What was written, and is on disk.
     trouble : str or None
         Why there are no DICOM results, where there should be some.
+
+    Raises
+    ------
+    OSError, OutputError
+        The disk is in trouble; a later try may do.
     """
     wanted, folder = set(kinds), data / "results" / str(job.film_id)
     folder.mkdir(parents=True, exist_ok=True)
@@ -37,25 +42,32 @@ def make_results(
     if job.name:
         report = replace(report, film=replace(report.film, file=job.name))
     measured = Measured(report, measured.image)
-    made: list[NewResult] = []
+    made = [_written(data, folder, one) for one in _plain_files(measured, wanted)]
+    objects: list[DicomResult] = []
     trouble = None
-    made += [_written(data, folder, one) for one in _plain_files(measured, wanted)]
-    has_bodies = bool(report.vertebrae)
-    if wanted & {"sr", "seg", "sc"} and (has_bodies or report_refused):
-        try:
-            source = read_source(data / job.stored)
-            objects = dicom_results(source, report, measured.image if "sc" in wanted else None)
-            made += [_written(data, folder, one) for one in objects if one.kind in wanted]
-        except VertebrometerError as error:
-            trouble = str(error)
-            warn("no_dicom_results", film=job.film_id, why=error.code)
-        except OSError:
-            raise
-        except Exception as error:  # noqa: BLE001 (an odd header must not stop the node)
-            trouble = f"the DICOM results could not be made ({type(error).__name__})"
-            say("internal_error", level=logging.ERROR, film=job.film_id, error=words_of(error))
+    if wanted & {"sr", "seg", "sc"} and (report.vertebrae or report_refused):
+        objects, trouble = _dicom_objects(data, job, measured, wanted)
+    made += [_written(data, folder, one) for one in objects]
     sync_folder(folder)
     return tuple(made), trouble
+
+
+def _dicom_objects(
+    data: Path, job: ClaimedJob, measured: Measured, wanted: set[str]
+) -> tuple[list[DicomResult], str | None]:
+    """Make the objects, or say why there are none: an odd header must not stop the node."""
+    try:
+        source = read_source(data / job.stored)
+        objects = dicom_results(source, measured.report, measured.image if "sc" in wanted else None)
+        return [one for one in objects if one.kind in wanted], None
+    except VertebrometerError as error:
+        warn("no_dicom_results", film=job.film_id, why=error.code)
+        return [], str(error)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 (see above)
+        say("internal_error", level=logging.ERROR, film=job.film_id, error=words_of(error))
+        return [], f"the DICOM results could not be made ({type(error).__name__})"
 
 
 def _plain_files(measured: Measured, wanted: set[str]) -> Iterator[_PlainFile]:

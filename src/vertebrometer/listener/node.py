@@ -56,8 +56,8 @@ def serve(config: Path, *, open_measure: OpenMeasure = open_measurer) -> None:
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, lambda got, _: signals.append(got))
-    node.start()
     try:
+        node.start()
         _until_told(node, config, signals)
     finally:
         node.stop(lambda: any(got in (signal.SIGTERM, signal.SIGINT) for got in signals))
@@ -94,7 +94,7 @@ class Node:
         self.settings, self._open_measure = settings, open_measure
         self._data = settings.store.data.absolute()
         self._lock = _lock_folder(self._data, settings.name)
-        self.store = Store.open(settings.store.database, node=settings.name)
+        self.store = Store.open(settings.store.database, node=settings.name, busy_s=settings.store.busy_s)
         self.metrics = Metrics()
         self.metrics.registry.register(StoreCollector(self.store, self._data))
         self.inbox = Inbox(self._data, self.store)
@@ -274,6 +274,7 @@ class Node:
             owner=owner,
             node=self.settings.name,
             database=self.settings.store.database,
+            busy_s=self.settings.store.busy_s,
             data=self._data,
             options=self.settings.measure,
             destinations={one.name: one.kinds for one in self.settings.destinations},

@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from requests.adapters import HTTPAdapter
 
-from vertebrometer.errors import SettingsError
+from vertebrometer.errors import OutputError, SettingsError
 from vertebrometer.export import write_bytes
 from vertebrometer.listener.settings import ClientTls, Destination
 from vertebrometer.store import ClaimedDelivery
@@ -194,8 +194,8 @@ class FolderSender:
                 there = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == parcel.sha256
                 if not there:
                     write_bytes(path, content)
-            except OSError as error:
-                raise UnreachableError(error.strerror or type(error).__name__) from None
+            except (OSError, OutputError) as error:
+                raise UnreachableError(type(error).__name__) from None
             arrived(parcel, FOUND if there else SENT)
 
 

@@ -58,7 +58,8 @@ class Courier:
     def stop(self, *, wait_s: float) -> None:
         """End after the film under way."""
         self._stopping.set()
-        self._thread.join(wait_s)
+        if self._thread.is_alive():
+            self._thread.join(wait_s)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

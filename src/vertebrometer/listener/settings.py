@@ -25,6 +25,8 @@ class StoreSettings:
     """Folder for films and results."""
     url: str = ""
     """Database; empty means a SQLite file in `data`."""
+    busy_s: float = 15.0
+    """How long to wait for another process that writes."""
 
     @property
     def database(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from vertebrometer.errors import StoreError
+from vertebrometer.errors import OutputError, StoreError
 from vertebrometer.listener.logs import say, set_up_logs, warn, words_of
 from vertebrometer.listener.making import make_results
 from vertebrometer.listener.measuring import INTERNAL_ERROR, MeasureFilm, OpenMeasure, measure_safely
@@ -37,6 +37,7 @@ class WorkerTask:
     owner: str
     node: str
     database: str
+    busy_s: float
     data: Path
     options: MeasureOptions
     destinations: dict[str, tuple[str, ...]]
@@ -54,7 +55,7 @@ def run_worker(task: WorkerTask) -> None:
     for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(ignored, signal.SIG_IGN)
     measure_film = task.open_measure(task.options)
-    store = Store.open(task.database, node=task.node)
+    store = Store.open(task.database, node=task.node, busy_s=task.busy_s)
     worker = Worker(task, store, measure_film, stopping)
     while not stopping.is_set() and os.getppid() == task.parent:
         try:
@@ -85,9 +86,9 @@ class Worker:
             with self._held(job):
                 end = self._measured(job)
                 kept = self._insist(lambda: self._store.jobs.finish(job, task.owner, end))
-        except OSError as error:
+        except (OSError, OutputError) as error:
             # The disk, not the film, is in trouble.
-            warn("job_postponed", film=job.film_id, error=type(error).__name__, errno=error.errno)
+            warn("job_postponed", film=job.film_id, error=words_of(error.__cause__ or error))
             self._insist(lambda: self._store.jobs.postpone(job, task.owner, until=time.time() + TROUBLE_S))
             self._stopping.wait(TROUBLE_S / 5)
             return True

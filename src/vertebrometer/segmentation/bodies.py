@@ -19,6 +19,8 @@ from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
 
 BODY_FROM: Final = 0.35
 """Below this chance a found body is dropped."""
+TOLD_FROM: Final = 0.2
+"""Below this confidence a body is not told at all: its outline is a guess."""
 EXTRA_FROM: Final = 0.7
 """A body that the coarse stage missed is added from this chance on."""
 FACING_FROM: Final = 0.5
@@ -129,7 +131,7 @@ def _readings(film: GrayImage, finding: CoarseFinding, points: Predictor) -> lis
         if not extra:
             break
         readings = _sound([*readings, *extra], BODY_FROM)
-    return readings
+    return [reading for reading in readings if confidence_of(reading) >= TOLD_FROM]
 
 
 def _sound(readings: Sequence[FineReading], least: float) -> list[FineReading]:
@@ -142,9 +144,9 @@ def _sound(readings: Sequence[FineReading], least: float) -> list[FineReading]:
 
 
 def _same(first: FineReading, second: FineReading) -> bool:
-    """Whether two readings are of one body: nearer to each other than half of the lower one's height."""
+    """Whether two readings are of one body: their centres lie within two thirds of a height."""
     apart = float(np.linalg.norm(first.points.centre_rc - second.points.centre_rc))
-    return apart < 0.5 * max(_height(first), _height(second))
+    return apart < 0.65 * max(_height(first), _height(second))
 
 
 def _height(reading: FineReading) -> float:

@@ -44,7 +44,10 @@ def open_engine(url: str, *, busy_s: float = BUSY_SECONDS) -> Engine:
     try:
         parsed = make_url(url)
         engine = create_engine(
-            parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", **_options(url, busy_s)
+            parsed,
+            hide_parameters=True,
+            pool_pre_ping=parsed.get_backend_name() != "sqlite",
+            **_options(url, busy_s),
         )
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         msg = (

@@ -183,6 +183,9 @@ def trained_on(data: DataSettings, banks: Banks) -> list[TrainedOn]:
     """Say what a run saw, for its card."""
     groups = [film.group for film in banks.training]
     out = [TrainedOn(name="vertebrometer phantoms", terms="Apache-2.0", films=groups.count("phantom"))]
+    if data.others:
+        name = "frontal spines, chests, hands, noise, text and scenes drawn by vertebrometer"
+        out.append(TrainedOn(name=name, terms="Apache-2.0", films=groups.count("other")))
     if data.films:
         out.append(TrainedOn(name=data.films_credit, terms=data.films_terms, films=groups.count("real")))
     if data.ct:

@@ -1,0 +1,66 @@
+"""Time the whole program on one film of 2,000 x 3,000 pixels: ``python benchmarks/speed.py``.
+
+Prints median and spread of wall time, the peak memory of the process, and how long ``--help`` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vertebrometer.phantom import phantom_of
+from vertebrometer.radiographs import write_radiograph_dicom
+
+SEED = 990_000_001
+
+
+def film(path: Path) -> None:
+    """Write a whole-spine phantom of 3,000 x 2,000 pixels without a spacing: the slowest case."""
+    image = phantom_of(SEED, field="whole-spine", pixel_mm=0.3).radiograph.image
+    large = cv2.resize(image, (2000, 3000), interpolation=cv2.INTER_LINEAR)
+    write_radiograph_dicom(path, np.clip(large, 0, 1), uid_seed="speed", modality="CR")
+
+
+def run(*arguments: str) -> tuple[float, float]:
+    """Return wall seconds and peak memory in MB of one process."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vertebrometer.cli", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, _, usage = os.wait4(process.pid, 0)
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--times", type=int, default=7)
+    times = parser.parse_args().times
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "film.dcm"
+        film(path)
+        results = {
+            "measure, one film of 2,000 x 3,000": [run("measure", str(path)) for _ in range(times)],
+            "measure --out": [run("measure", str(path), "--out", folder, "--again") for _ in range(times)],
+            "--help": [run("--help") for _ in range(times)],
+        }
+    for name, rows in results.items():
+        seconds, memory = (sorted(values) for values in zip(*rows, strict=True))
+        print(
+            f"{name}: median {statistics.median(seconds):.2f} s ({seconds[0]:.2f} to {seconds[-1]:.2f}), "
+            f"peak memory {memory[-1]:.0f} MB, {os.cpu_count()} cores"
+        )
+
+
+if __name__ == "__main__":
+    main()
