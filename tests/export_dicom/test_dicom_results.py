@@ -15,7 +15,7 @@ pytest.importorskip("highdicom")
 
 from tests.export_dicom.makers import facts, film, picture, refused, report
 from tests.radiographs.makers import ROWS, save
-from vertebrometer.anatomy import Facing, Reason
+from vertebrometer.anatomy import LEVELS, Facing, Reason
 from vertebrometer.compression import Definition
 from vertebrometer.errors import MissingExtraError, NoStudyError, ReportFormatError
 from vertebrometer.export.dicom import (
@@ -185,6 +185,7 @@ def test_without_the_extra_the_message_says_what_to_install(monkeypatch):
 def test_every_reason_and_level_has_a_code_of_its_own():
     terms = [*codes.REASON_TERMS.values(), *codes.LEVEL_TERMS.values()]
     assert set(codes.REASON_TERMS) == {reason.value for reason in Reason}
+    assert set(codes.LEVEL_TERMS) == set(LEVELS)
     assert len({(term.value, term.scheme) for term in terms}) == len(terms)
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 for _module in ("pynetdicom", "highdicom", "dicomweb_client", "sqlalchemy", "alembic", "prometheus_client"):
     pytest.importorskip(_module)
 
 from tests.listener.harness import Node, Pacs, identity_in  # noqa: E402 (after what it needs)
+
+
+@pytest.fixture(autouse=True)
+def collect_sockets():
+    yield
+    # Here, where their warnings are ignored, and not at the end of the run.
+    gc.collect()
 
 
 @pytest.fixture

@@ -70,10 +70,21 @@ class Node:
         self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         self.write(**sections)
 
-    def write(self, *, more: str = "", dicom: str = "", workers: int = 1, allow_ae: str = '["*"]') -> None:
+    def write(
+        self,
+        *,
+        more: str = "",
+        dicom: str = "",
+        workers: int = 1,
+        allow_ae: str = '["*"]',
+        name: str = "n1",
+        url: str = "",
+    ) -> None:
         """Write its settings."""
+        self.url = url or f"sqlite:///{self.data / 'store.db'}"
         self.config.write_text(
-            f'name = "n1"\nlease_s = 5.0\nstop_s = 20.0\n[store]\ndata = "{self.data}"\nbusy_s = 2.0\n'
+            f'name = "{name}"\nlease_s = 5.0\nstop_s = 20.0\n'
+            f'[store]\ndata = "{self.data}"\nurl = "{url}"\nbusy_s = 2.0\n'
             f'[dicom]\nae_title = "VCNODE"\nbind = "127.0.0.1"\nport = {self.port}\n'
             f"allow_ae = {allow_ae}\n{dicom}\n"
             f"[measure]\nworkers = {workers}\n[health]\nport = {self.health}\n"
@@ -123,7 +134,7 @@ class Node:
     @contextlib.contextmanager
     def store(self) -> Iterator[Store]:
         """Look into its store."""
-        opened = Store.open(f"sqlite:///{self.data / 'store.db'}", node="test")
+        opened = Store.open(self.url, node="test")
         try:
             yield opened
         finally:

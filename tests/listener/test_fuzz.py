@@ -135,6 +135,8 @@ def test_damaged_pdus_do_no_harm(make_node, count):
     assert slowest < SLOWEST_S
     assert node.echo()
     assert node.process.poll() is None
+    threads = Path(f"/proc/{node.process.pid}/task")
+    until(lambda: len(list(threads.iterdir())) < 40, seconds=10, what="for threads to end")
     film = a_film()
     assert node.send(film) == [0]
     until(lambda: "waiting" not in node.states() and "running" not in node.states(), seconds=60)

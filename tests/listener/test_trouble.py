@@ -40,7 +40,8 @@ def test_a_node_that_is_killed_again_and_again_loses_nothing_and_does_nothing_tw
                 time.sleep(0.1)
             sent.append(film.SOPInstanceUID)
             if films > 100:
-                time.sleep(0.02 * (number % 5))
+                # So that films come for as long as the node is killed.
+                time.sleep(0.05 * (number % 10))
 
     sender = threading.Thread(target=send_all)
     sender.start()

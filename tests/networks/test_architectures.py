@@ -94,7 +94,9 @@ def test_a_colour_film_is_refused():
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones():
-    with pytest.raises(UnknownNameError, match="known are carn, densenet121, mrdn, points, r2unet, resnet50, resunet, unet"):
+    with pytest.raises(
+        UnknownNameError, match="known are carn, densenet121, mrdn, points, r2unet, resnet50, resunet, unet"
+    ):
         build_network(NetworkConfig(name="vnet"))
 
 

@@ -18,6 +18,9 @@ from vertebrometer.radiographs import Radiograph
 
 log = logging.getLogger(__name__)
 
+_FORM = 1
+"""Raised when films are prepared in another way, so that kept ones are made anew."""
+
 
 def gather(data: DataSettings, out: Path, *, base: Path, tell: Callable[[str], None]) -> list[Film]:
     """Return all films; every table and file of a user is checked before the first film is made.
@@ -122,7 +125,8 @@ def _kept(
         for name, value in settings_as_dict(data).items()
         if name not in ("phantoms", "ct", "folders")
     }
-    code = hashlib.sha256(json.dumps([*key, shape], default=list, sort_keys=True).encode()).hexdigest()[:12]
+    told = json.dumps([_FORM, *key, shape], default=list, sort_keys=True)
+    code = hashlib.sha256(told.encode()).hexdigest()[:12]
     folder = out / "films" / f"{key[0]}-{code}"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(make.count):

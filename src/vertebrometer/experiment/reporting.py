@@ -18,6 +18,7 @@ from vertebrometer.experiment.figures import (
     learning_curves,
 )
 from vertebrometer.experiment.paper import FILMS_FAILED, PEARSON
+from vertebrometer.experiment.settings import TRUTH
 
 _BANDS: Final = ("below 10 %", "10 to 20 %", "20 to 40 %", "from 40 %")
 CLOCK_HEADING: Final = "Time and hardware"
@@ -120,7 +121,7 @@ def _summary(results: Mapping[str, Any]) -> Iterable[Block]:
 
 def _decision_words(decision: Mapping[str, Any]) -> str:
     out = []
-    for name in dict.fromkeys((decision["regressor"], decision["mixture"])):
+    for name in decision["names"]:
         told = decision[f"fractured: {name}"]
         if told["difference"] is None:
             out.append(f"{name} could not be compared with {decision['geometry']}.")
@@ -135,8 +136,7 @@ def _decision_words(decision: Mapping[str, Any]) -> str:
         p = "no test" if told["p_holm"] is None else f"p = {told['p_holm']:.3g} after Holm's correction"
         out.append(
             f"{name} {verdict} {decision['geometry']} on fractured bodies: difference of the mean absolute "
-            f"error "
-            f"{_signed(told['difference'])} points over {told['patients']} patients, {p}."
+            f"error {_signed(told['difference'])} points over {told['patients']} patients, {p}."
         )
     return " ".join(out)
 
@@ -172,8 +172,7 @@ def _segmentation(results: Mapping[str, Any], pictures: Sequence[Mapping[str, An
         yield Figure(
             "figure-6",
             "Figure 6. Films of the test part, from poor to good masks: as stored, preprocessed, the mask "
-            "of each "
-            "network with the true outline, the true mask.",
+            "of each network with the true outline, the true mask.",
             figure_six(pictures),
         )
 
@@ -274,8 +273,7 @@ def _agreement(results: Mapping[str, Any]) -> Iterable[Block]:
                 rows.append((name, group, str(told["n"]), *_agreement_row(told)))
     yield Table(
         f"Agreement with the truth, of the first seed, with 95 % intervals. The paper states r = {PEARSON} "
-        f"for its "
-        "MRDN on fractured bodies.",
+        f"for its MRDN on fractured bodies.",
         (
             "system", "bodies", "n", "bias", "lower limit", "upper limit", "Pearson r", "p", "Lin",
             "ICC(2,1)",
@@ -290,8 +288,7 @@ def _agreement(results: Mapping[str, Any]) -> Iterable[Block]:
     yield Figure(
         "figure-7a",
         f"Figure 7a. Bland-Altman plot of {seven['name']}: bias, 95 % limits of agreement and their "
-        f"intervals, over "
-        "all tested bodies. (The paper calls the limits a confidence interval.)",
+        f"intervals, over all tested bodies. (The paper calls the limits a confidence interval.)",
         figure_seven_a(seven, told["limits"]),
     )
     yield Figure(
@@ -320,8 +317,7 @@ def _order(results: Mapping[str, Any]) -> Iterable[Block]:
     yield Heading(2, "Order of the systems")
     yield Table(
         "Fractured bodies, from the least error. A system counts as better than another where the paired "
-        "test says "
-        "so after correction; the order of all others is not established.",
+        "test says so after correction; the order of all others is not established.",
         ("place", "system", "MAE [95 %]", "better than"),
         tuple(
             (str(place), each["name"], _estimate(each["mae"]), ", ".join(each["better_than"]) or "-")
@@ -337,8 +333,7 @@ def _order(results: Mapping[str, Any]) -> Iterable[Block]:
         f"The row {mixture['name']} mixes {mixture['weight']:.2f} of the regressor with the least "
         f"validation error "
         f"({mixture['regressor']}) and {1 - mixture['weight']:.2f} of sub-pixel geometry; the share was "
-        f"set on the "
-        "validation films."
+        f"set on the validation films."
     )
 
 
@@ -360,6 +355,8 @@ def _leaks(results: Mapping[str, Any]) -> Iterable[Block]:
     if leaky is None:
         return
     yield Heading(2, "What the paper's split hides")
+    seen = "with masks of films that the segmenter was trained on"
+    masks = "with true masks" if results["chosen"] == TRUTH else seen
     rows = []
     for group in ("fractured", "all"):
         honest, own = results["values"][leaky["name"]][group], leaky["figures"][group]
@@ -375,11 +372,10 @@ def _leaks(results: Mapping[str, Any]) -> Iterable[Block]:
             )
         )
     yield Table(
-        f"The same network ({leaky['name']}) with two splits. Leaky: triplets drawn whoever they belong "
-        f"to, though "
-        "neighbouring ones share two bodies, with masks of films that the segmenter was trained on. By "
-        "patient: as "
-        "everywhere else here. The tested bodies differ, so the gap is no paired difference.",
+        f"The same network ({leaky['name']}) with two splits. Leaky: triplets drawn whoever they belong to, "
+        f"though neighbouring ones share two bodies, {masks}. By patient: as everywhere else here. "
+        f"The tested "
+        "bodies differ, so the gap is no paired difference.",
         ("bodies", "leaky: MAE [95 %]", "n", "by patient: MAE [95 %]", "n", "gap, points"),
         tuple(rows),
     )
@@ -423,9 +419,9 @@ def _curves(results: Mapping[str, Any]) -> Iterable[Block]:
 def _films(results: Mapping[str, Any]) -> Iterable[Block]:
     yield Heading(2, "Triplets and exclusions")
     parts = results["triplets"]
+    source = "true masks" if results["chosen"] == TRUTH else "masks of films that the segmenter never saw"
     yield Table(
-        "Triplets from predicted masks of films that the segmenter never saw. "
-        f"(The paper lost {FILMS_FAILED[0]} of {FILMS_FAILED[1]} films.)",
+        f"Triplets from {source}. (The paper lost {FILMS_FAILED[0]} of {FILMS_FAILED[1]} films.)",
         (
             "part", "films", "films without a triplet", "triplets", "of them negative", "mean VC",
             "SD", "least",
@@ -446,8 +442,7 @@ def _films(results: Mapping[str, Any]) -> Iterable[Block]:
     reasons = next(iter(parts.values()))["left_out"]
     yield Table(
         "Triplets left out, by reason; each single one is in exclusions.json. Conditions are the paper's: "
-        "each body "
-        "in one part, corners found, three adjacent bodies that are divided.",
+        "each body in one part, corners found, three adjacent bodies that are divided.",
         ("reason", "condition", *parts),
         tuple(
             (
@@ -525,8 +520,7 @@ def _clock(results: Mapping[str, Any]) -> Iterable[Block]:
     machine = hardware["gpu"] or f"{hardware['processor']} ({hardware['machine']})"
     yield Words(
         f"{machine}, {hardware['threads']} threads. Training took {told['total_minutes']:.1f} minutes, "
-        f"validation "
-        "included; films, masks and this report come on top."
+        f"validation included; films, masks and this report come on top."
     )
     yield Table(
         "Minutes of training.",

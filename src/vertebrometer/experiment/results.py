@@ -95,9 +95,13 @@ def _validation_error(row: Mapping[str, Any]) -> float:
 
 
 def _best_regressor(raw: Mapping[str, Any]) -> str:
-    """Return the regressor with the least validation error; the test has no say in it."""
+    """Return the regressor with the least validation error; the test has no say in it.
+
+    Those that already rest on geometry are no candidates, unless there are no others.
+    """
     rows: Mapping[str, Any] = raw["regressors"]
-    return min(rows, key=lambda name: _validation_error(rows[name]))
+    alone = [name for name in rows if name not in raw["with_geometry"]]
+    return min(alone or rows, key=lambda name: _validation_error(rows[name]))
 
 
 def _mixture_name(raw: Mapping[str, Any]) -> str:
@@ -241,11 +245,12 @@ def _true_masks(settings: ExperimentSettings, raw: Mapping[str, Any]) -> dict[st
 
 
 def _decision(raw: Mapping[str, Any], tests: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a regressor on the mask beats sub-pixel geometry on it, alone or mixed with it."""
+    """Tell whether a regressor beats sub-pixel geometry on the same masks: alone, mixed, on its residual."""
     best, mixture = _best_regressor(raw), _mixture_name(raw)
-    out: dict[str, Any] = {"regressor": best, "mixture": mixture, "geometry": SUBPIXEL}
+    names = list(dict.fromkeys((best, mixture, *raw["with_geometry"])))
+    out: dict[str, Any] = {"regressor": best, "mixture": mixture, "geometry": SUBPIXEL, "names": names}
     for group in ("fractured", "all"):
-        for name in (best, mixture):
+        for name in names:
             pair = next(p for p in tests[group] if {p["first"], p["second"]} == {name, SUBPIXEL})
             sign = 1 if pair["first"] == name else -1
             difference = pair["difference"]

@@ -171,6 +171,7 @@ class _Lab:
             "folds": folds,
             "sets": {part: sets[part] for part in ("train", "validation", "test")},
             "regressors": systems,
+            "with_geometry": [each.name for each in self.settings.regressors if each.targets == "residual"],
             "geometry": geometry,
             "leaky": leaky,
             "films": self.films,
@@ -352,6 +353,7 @@ class _Lab:
         if stored(folder, mark) is None:
             self.tell(f"leaky split: masks of {chosen} for the films that it was trained on")
             network, _ = load_network(self.out / "segmentation" / chosen / "run" / BEST)
+            network = network.to(self._device())
             for film in self.split.films(self.films, "train", "validation"):
                 keep_map(folder, film.name, predicted(network, film))
             write_json(folder / RESULT, {"fingerprint": mark})
@@ -368,6 +370,10 @@ class _Lab:
                 for film in self.films
             ]
         ).items
+
+    def _device(self) -> str:
+        on_cpu = self.settings.segmentation.accelerator == "cpu" or not torch.cuda.is_available()
+        return "cpu" if on_cpu else "cuda"
 
     def _facts(self) -> dict[str, Any]:
         # Where results lie is no part of what they are.

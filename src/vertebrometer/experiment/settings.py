@@ -146,19 +146,19 @@ class FitSettings:
     workers: int = 0
     threads: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int = 1
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
 
     def run(self, out: Path, network: NetworkConfig, seed: int) -> TrainingSettings:
         """Return the settings of one run."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
-        return TrainingSettings(out=out, network=network, seed=seed, overlay_samples=0, **own)
+        # Each step reads what the one before wrote, so that one process on one device does all of it.
+        return TrainingSettings(out=out, network=network, seed=seed, overlay_samples=0, devices=1, **own)
 
 
 TRUTH: Final = "truth"
 """In place of a segmenter: true masks."""
 
-MACHINE_ONLY = ("checkpoint_seconds", "workers", "threads", "accelerator", "devices")
+MACHINE_ONLY = ("checkpoint_seconds", "workers", "threads", "accelerator")
 """Settings that change how fast a system is trained, not what comes out."""
 
 

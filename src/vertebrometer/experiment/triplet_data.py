@@ -16,14 +16,16 @@ from vertebrometer.geometry import Affine
 from vertebrometer.training import Sample
 from vertebrometer.triplets import (
     Divided,
+    Drawn,
     Exclusion,
     LabelSettings,
     TripletView,
     ValuedTriplet,
     divide,
+    drawn,
     label_bodies,
     labelled_truth,
-    picture,
+    picture_of,
     view_map,
     with_values,
 )
@@ -169,8 +171,12 @@ class TripletSource:
     """Of each item, then of each true one: outputs, validity, outputs as their neighbours rebuild them, and
     what is added to an answer."""
 
+    cuts: list[Drawn] = field(default_factory=list)
+    """The pictures of each, cut out once."""
+
     def __post_init__(self) -> None:
         every = (*self.items, *self.truth)
+        self.cuts.extend(drawn(i.divided.found, i.valued.triplet, self.targets.view) for i in every)
         pairs = [self.targets.wanted(item) for item in every]
         labels = rebuilt(np.array([label for label, _ in pairs]), self.neighbours)
         bases = [self.targets.base(item) for item in every]
@@ -182,12 +188,11 @@ class TripletSource:
     def sample(self, rng: np.random.Generator, /) -> Sample:
         """Draw a triplet: `image` (1, s, s), `values`, `values_valid` and `rebuilt`, each (k,)."""
         number = self._choose(rng)
-        item = self.items[number] if number < len(self.items) else self.truth[number - len(self.items)]
-        return self._sample(item, number, self._moved(rng))
+        return self._sample(number, self._moved(rng))
 
     def plain(self, number: int) -> Sample:
         """Return item `number` as it is."""
-        return self._sample(self.items[number], number, None)
+        return self._sample(number, None)
 
     def _choose(self, rng: np.random.Generator) -> int:
         from_truth = bool(self.truth) and rng.random() < self.truth_share
@@ -209,8 +214,8 @@ class TripletSource:
             zoom=float(np.exp(rng.uniform(-zoom, zoom))),
         )
 
-    def _sample(self, item: TripletItem, number: int, moved: Affine | None) -> Sample:
-        image = picture(item.divided.found, item.valued.triplet, self.targets.view, moved=moved)
+    def _sample(self, number: int, moved: Affine | None) -> Sample:
+        image = picture_of(self.cuts[number], self.targets.view, moved=moved)
         label, valid, near, base = self.wanted[number]
         if moved is not None and len(label) > 1:
             # Heights grow with the picture; the compression does not.

@@ -18,6 +18,13 @@ from vertebrometer.report import report_as_json
 from vertebrometer.store import ClaimedJob, NewResult
 
 
+def with_origin(job: ClaimedJob, measured: Measured) -> Measured:
+    """Name in the report the film as it came, not as it is kept here."""
+    facts = measured.report.film
+    facts = replace(facts, sha256=facts.sha256 or job.sha256, file=job.name or facts.file)
+    return Measured(replace(measured.report, film=facts), measured.image)
+
+
 def make_results(
     data: Path, job: ClaimedJob, measured: Measured, kinds: Iterable[str], *, report_refused: bool
 ) -> tuple[tuple[NewResult, ...], str | None]:
@@ -37,11 +44,7 @@ def make_results(
     """
     wanted, folder = set(kinds), data / "results" / str(job.film_id)
     folder.mkdir(parents=True, exist_ok=True)
-    film_hash = measured.report.film.sha256 or job.sha256
-    report = replace(measured.report, film=replace(measured.report.film, sha256=film_hash))
-    if job.name:
-        report = replace(report, film=replace(report.film, file=job.name))
-    measured = Measured(report, measured.image)
+    report = measured.report
     made = [_written(data, folder, one) for one in _plain_files(measured, wanted)]
     objects: list[DicomResult] = []
     trouble = None

@@ -130,7 +130,8 @@ class Provider:
     @property
     def associations(self) -> int:
         """How many associations are open."""
-        return len(self._server.active_associations) if self._server else 0
+        active = self._server.active_associations if self._server else []
+        return sum(association.is_established for association in active)
 
     # Who may call
 
@@ -172,7 +173,7 @@ class Provider:
             self._reject(event, "called_ae", address, calling, _CALLED_UNKNOWN)
         elif EVERYBODY not in allowed and calling not in allowed:
             self._reject(event, "calling_ae", address, calling, _CALLING_UNKNOWN)
-        elif self.associations > self.policy.most_associations:
+        elif self.associations >= self.policy.most_associations:
             self._reject(event, "too_many", address, calling, _LIMIT_REACHED)
 
     def _reject(
@@ -208,6 +209,9 @@ class Provider:
 
     def _on_close(self, event: Event) -> None:
         self._bytes.pop(id(event.assoc), None)
+        if not event.assoc.is_established:
+            # Its thread waits for a request until the timeout, though nobody is there any more.
+            event.assoc.dul.to_user_queue.put(None)
 
     def _on_store(self, event: Event) -> int:
         """Answer success only when the bytes are on disk and the job is in the store."""

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from vertebrometer.errors import OutputError, StoreError
 from vertebrometer.listener.logs import say, set_up_logs, warn, words_of
-from vertebrometer.listener.making import make_results
+from vertebrometer.listener.making import make_results, with_origin
 from vertebrometer.listener.measuring import INTERNAL_ERROR, MeasureFilm, OpenMeasure, measure_safely
 from vertebrometer.listener.settings import MeasureOptions
 from vertebrometer.report import report_as_json
@@ -106,7 +106,7 @@ class Worker:
         # A file that is not there now may be there when the disk is back.
         with path.open("rb"):
             pass
-        measured = measure_safely(path, self._measure, film_id=job.film_id)
+        measured = with_origin(job, measure_safely(path, self._measure, film_id=job.film_id))
         report = measured.report
         kinds = {kind for taken in task.destinations.values() for kind in taken}
         results, trouble = make_results(

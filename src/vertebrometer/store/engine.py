@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -17,11 +17,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from vertebrometer.errors import StoreBusyError, StoreError, StoreFullError
 
 BUSY_SECONDS: Final = 15.0
+TURN_SECONDS: Final = 20.0
+"""How long a thread waits for the others of its process; senders wait 30 seconds or more for an answer."""
 _MIGRATION_LOCK: Final = 8_652_173
+_LOCKED: Final = "the store is locked by another process; it will be tried again"
 _READ_ONLY: Final = "vertebrometer_read_only"
 
 
@@ -74,6 +78,8 @@ def _options(url: str, busy_s: float) -> dict[str, Any]:
 
 
 def _tame_sqlite(engine: Engine, busy_s: float) -> None:
+    _turns[engine] = Lock()
+
     @event.listens_for(engine, "connect")
     def _(connection: sqlite3.Connection, _record: Any) -> None:
         # The driver's own transactions begin late and let two readers become writers at once.
@@ -100,9 +106,22 @@ _turns: WeakKeyDictionary[Engine, Lock] = WeakKeyDictionary()
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Run statements in one transaction, which is kept whole or not at all."""
-    turn = _turns.setdefault(engine, Lock()) if engine.dialect.name == "sqlite" else nullcontext()
-    with turn, _clear_errors(), engine.begin() as connection:
+    with _turn(engine), _clear_errors(), engine.begin() as connection:
         yield connection
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    if engine not in _turns:
+        yield
+        return
+    lock = _turns[engine]
+    if not lock.acquire(timeout=TURN_SECONDS):
+        raise StoreBusyError(_LOCKED)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -117,11 +136,12 @@ def _clear_errors() -> Iterator[None]:
     """Turn the database's errors into ours; theirs quote values."""
     try:
         yield
+    except PoolTimeoutError:
+        raise StoreBusyError(_LOCKED) from None
     except DBAPIError as error:
         words = str(error.orig).lower()
         if "locked" in words or "busy" in words or "lock timeout" in words:
-            msg = "the store is locked by another process; it will be tried again"
-            raise StoreBusyError(msg) from None
+            raise StoreBusyError(_LOCKED) from None
         if "full" in words or "no space" in words:
             msg = "no room is left on the disk of the store; free some, nothing was lost"
             raise StoreFullError(msg) from None

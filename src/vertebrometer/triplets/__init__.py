@@ -9,10 +9,11 @@ from vertebrometer.triplets.dividing import (
 )
 from vertebrometer.triplets.labelling import Labelled, LabelSettings, label_bodies, labelled_truth
 from vertebrometer.triplets.matching import TrueBody, ValuedTriplet, with_values
-from vertebrometer.triplets.picture import TripletView, picture, view_map
+from vertebrometer.triplets.picture import Drawn, TripletView, drawn, picture, picture_of, view_map
 
 __all__ = [
     "Divided",
+    "Drawn",
     "Exclusion",
     "LabelSettings",
     "Labelled",
@@ -22,9 +23,11 @@ __all__ = [
     "TrueBody",
     "ValuedTriplet",
     "divide",
+    "drawn",
     "label_bodies",
     "labelled_truth",
     "picture",
+    "picture_of",
     "view_map",
     "with_values",
 ]

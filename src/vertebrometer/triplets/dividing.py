@@ -22,7 +22,7 @@ from vertebrometer.compression.contour import subpixel_points, vertices_of
 from vertebrometer.compression.neighbours import chained
 from vertebrometer.morphometry import heights
 from vertebrometer.triplets.labelling import Labelled
-from vertebrometer.types import BoolMask, FloatArray, GrayImage, PointsRC
+from vertebrometer.types import BoolMask, FloatArray, GrayImage, LabelMap, PointsRC
 
 
 class LeftOut(StrEnum):
@@ -129,10 +129,7 @@ def divide(found: Labelled, *, film: str = "", inside: tuple[int, int, int, int]
     inside = inside or (0, shape[0], 0, shape[1])
     bodies = [_Body.of(found, number, inside) for number in range(1, count + 1)]
     downs = _downs([body.centre_rc for body in bodies])
-    points = tuple(
-        subpixel_points(_own_share(found, body.number), down)
-        for body, down in zip(bodies, downs, strict=True)
-    )
+    points = tuple(_points(found, body, down) for body, down in zip(bodies, downs, strict=True))
     if count < 3:
         return Divided(film, found, points, (), (Exclusion(film, 0, LeftOut.TOO_FEW_BODIES, 0),))
     faults = _faults(bodies, points, downs)
@@ -185,11 +182,20 @@ class _Body:
         )
 
 
-def _own_share(found: Labelled, number: int) -> GrayImage:
-    """Return the map near one body, without its neighbours; its soft rim is kept."""
-    mask = found.body(number)
-    rim: BoolMask = ndimage.binary_dilation(mask, iterations=2) & (found.labels == 0)
-    return np.where(mask, np.maximum(found.share, 0.5), np.where(rim, found.share, 0.0)).astype(np.float32)
+def _points(found: Labelled, body: _Body, down: FloatArray) -> SixPoints | None:
+    """Read the six points of one body on a cut-out of the map."""
+    low = np.maximum(body.pixels_rc.min(axis=0).astype(int) - 4, 0)
+    high = np.minimum(body.pixels_rc.max(axis=0).astype(int) + 5, found.labels.shape)
+    cut = (slice(low[0], high[0]), slice(low[1], high[1]))
+    points = subpixel_points(_own_share(found.share[cut], found.labels[cut], body.number), down)
+    return None if points is None else SixPoints(points.points_rc + low)
+
+
+def _own_share(share: GrayImage, labels: LabelMap, number: int) -> GrayImage:
+    """Return a map without the neighbours of one body; its soft rim is kept."""
+    mask = labels == number
+    rim: BoolMask = ndimage.binary_dilation(mask, iterations=2) & (labels == 0)
+    return np.where(mask, np.maximum(share, 0.5), np.where(rim, share, 0.0)).astype(np.float32)
 
 
 def _downs(centres: list[FloatArray]) -> list[FloatArray]:

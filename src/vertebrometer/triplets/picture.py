@@ -7,13 +7,14 @@ from typing import Literal
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from vertebrometer.errors import SettingsError
 from vertebrometer.geometry import Affine
 from vertebrometer.triplets.dividing import Triplet
 from vertebrometer.triplets.labelling import Labelled
-from vertebrometer.types import GrayImage
+from vertebrometer.types import GrayImage, LabelMap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,35 @@ def view_map(found: Labelled, triplet: Triplet, view: TripletView) -> Affine:
     return Affine.about((low + high) / 2, middle, zoom=view.fill * view.side_px / longest)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """The three bodies of a triplet alone, cut out, and where they lie in its picture."""
+
+    bodies: NDArray[np.uint8]
+    """255 inside a body."""
+    to_view: Affine
+    """Map of points of the cut-out to points of the picture."""
+
+
+def drawn(found: Labelled, triplet: Triplet, view: TripletView) -> Drawn:
+    """Cut the three bodies of a triplet out of its film: the costly part of a picture."""
+    own = np.isin(found.labels, triplet.numbers)
+    at = np.argwhere(own)
+    # Room for the soft rim, and a dark border that warping may read.
+    low = np.maximum(at.min(axis=0) - 4, 0)
+    high = np.minimum(at.max(axis=0) + 5, own.shape)
+    cut = (slice(low[0], high[0]), slice(low[1], high[1]))
+    alone = _bodies_alone(found.share[cut], found.labels[cut], triplet, view)
+    moved = Affine(np.eye(2), np.asarray(low, dtype=np.float64))
+    coded = np.asarray(np.round(alone * 255), dtype=np.uint8)
+    return Drawn(coded, moved.then(view_map(found, triplet, view)))
+
+
+def picture_of(cut: Drawn, view: TripletView, *, moved: Affine | None = None) -> GrayImage:
+    """Bring a cut-out triplet into its picture; see `picture`."""
+    return _warped(cut.bodies, cut.to_view if moved is None else cut.to_view.then(moved), view)
+
+
 def picture(
     found: Labelled, triplet: Triplet, view: TripletView, *, moved: Affine | None = None
 ) -> GrayImage:
@@ -64,35 +94,33 @@ def picture(
     moved : Affine, optional
         Applied to the picture after its view, as augmentation.
     """
-    to_view = view_map(found, triplet, view)
-    drawn = _bodies_alone(found, triplet, view)
-    return _warped(drawn, to_view if moved is None else to_view.then(moved), view)
+    return picture_of(drawn(found, triplet, view), view, moved=moved)
 
 
-def _bodies_alone(found: Labelled, triplet: Triplet, view: TripletView) -> GrayImage:
-    own = np.isin(found.labels, triplet.numbers)
+def _bodies_alone(given: GrayImage, labels: LabelMap, triplet: Triplet, view: TripletView) -> GrayImage:
+    own = np.isin(labels, triplet.numbers)
     if view.values == "binary":
         return np.asarray(own, dtype=np.float32)
     # The soft rim of an edge lies just outside the labels.
-    rim = ndimage.binary_dilation(own, iterations=2) & (found.labels == 0)
-    share = np.where(own, np.maximum(found.share, 0.5), np.where(rim, found.share, 0.0)).astype(np.float32)
+    rim = ndimage.binary_dilation(own, iterations=2) & (labels == 0)
+    share = np.where(own, np.maximum(given, 0.5), np.where(rim, given, 0.0)).astype(np.float32)
     if view.values == "share":
         return share
     weights = np.zeros_like(share)
     for place, number in enumerate(triplet.numbers, 1):
-        near = ndimage.binary_dilation(found.labels == number, iterations=2)
-        weights = np.where(near & ((found.labels == 0) | (found.labels == number)), place / 3, weights)
+        near = ndimage.binary_dilation(labels == number, iterations=2)
+        weights = np.where(near & ((labels == 0) | (labels == number)), place / 3, weights)
     return np.asarray(share * weights, dtype=np.float32)
 
 
-def _warped(drawn: GrayImage, to_view: Affine, view: TripletView) -> GrayImage:
+def _warped(bodies: NDArray[np.uint8], to_view: Affine, view: TripletView) -> GrayImage:
     zoom = float(np.sqrt(abs(np.linalg.det(to_view.matrix))))
     # Where it shrinks, pixels are averaged, so that edges keep their place.
     fine = int(np.clip(np.ceil(1.0 / zoom), 1, 4))
     grown = to_view.then(Affine(np.eye(2) * fine, np.full(2, 0.5 * (fine - 1))))
     side = view.side_px * fine
     out = cv2.warpAffine(
-        drawn,
+        bodies,
         grown.as_cv2(),
         (side, side),
         flags=cv2.INTER_LINEAR,
@@ -101,5 +129,5 @@ def _warped(drawn: GrayImage, to_view: Affine, view: TripletView) -> GrayImage:
     )
     if fine > 1:
         out = cv2.resize(out, (view.side_px, view.side_px), interpolation=cv2.INTER_AREA)
-    soft = np.asarray(out, dtype=np.float32)
+    soft = np.asarray(out, dtype=np.float32) / np.float32(255)
     return np.asarray(soft >= 0.5, dtype=np.float32) if view.values == "binary" else soft
