@@ -175,7 +175,8 @@ def _mean_squares(readings: ArrayLike) -> tuple[int, int, float, float, float] |
         msg = "readings without gaps are wanted; leave out subjects that a reader has not read"
         raise ValueError(msg)
     n, k = table.shape
-    if n < _MIN_FOR_SPREAD or float(np.ptp(table)) == 0:
+    # Where all subjects are alike there is nothing to agree on.
+    if n < _MIN_FOR_SPREAD or float(np.ptp(table.mean(axis=1))) == 0:
         return None
     grand = table.mean()
     between = k * float(np.square(table.mean(axis=1) - grand).sum()) / (n - 1)

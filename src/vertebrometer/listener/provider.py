@@ -200,11 +200,11 @@ class Provider:
         data = getattr(event.pdu, "presentation_data_value_items", None)
         if data is None:
             return
-        association = id(event.assoc)
-        self._bytes[association] = self._bytes.get(association, 0) + int(event.pdu.pdu_length)
-        if self._bytes[association] > self.policy.most_megabytes * 1_000_000:
+        association, limit = id(event.assoc), self.policy.most_megabytes * 1_000_000
+        before = self._bytes.get(association, 0)
+        self._bytes[association] = before + int(event.pdu.pdu_length)
+        if before <= limit < self._bytes[association]:
             self._refused("too_large", str(event.assoc.requestor.address))
-            self._bytes.pop(association, None)
             event.assoc.abort()
 
     def _on_close(self, event: Event) -> None:

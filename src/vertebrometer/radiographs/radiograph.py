@@ -10,7 +10,6 @@ import numpy as np
 
 from vertebrometer.types import GrayImage
 
-
 ASSUMED_POLARITY: Final = "bone-bright, as nearly all are"
 """What `facts["polarity"]` says where nothing told which way the film is stored."""
 

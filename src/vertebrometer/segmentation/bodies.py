@@ -28,6 +28,9 @@ FACING_FROM: Final = 0.5
 HARDLY_SEEN_SD: Final = 0.09
 """Spread of the anterior points over the body's height beyond which a body can hardly be seen."""
 _FLAG_FROM: Final = 0.6
+_SACRUM_FROM: Final = 0.42
+_SACRUM_SURE: Final = 0.93
+"""How sure the last body is the last of the spine where the sacrum was seen next below it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -209,7 +212,8 @@ def _sacrum_follows(finding: CoarseFinding, readings: Sequence[FineReading]) -> 
     step = finding.sacrum_rc - last.points.centre_rc
     far = float(np.linalg.norm(step)) / pose.depth_px
     below = float(step @ downward(pose.backward_rc)) / max(float(np.linalg.norm(step)), 1e-9)
-    return finding.sacrum_score if 0.5 < far < 1.7 and below > 0.4 else 0.0
+    seen = finding.sacrum_score >= _SACRUM_FROM and 0.5 < far < 1.5 and below > 0.4
+    return _SACRUM_SURE if seen else 0.0
 
 
 def _vertebrae(

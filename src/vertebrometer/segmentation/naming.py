@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vertebrometer.anatomy import LEVELS, level_rank
 from vertebrometer.errors import SettingsError
 from vertebrometer.types import FloatArray
 
-NAMED_FROM: Final = 0.7
+NAMED_FROM: Final = 0.8
 """Names are given from this chance on; below it levels stay unknown."""
 _TEMPER: Final = 0.45
 """Bodies of one film err together, so their votes count less than independent ones would."""
+_GAPS: Final = 3
+_GAP_CHANGES: Final = {0: 0.6, 1: 0.2, -1: 0.2}
+"""How often a gap between two bodies holds as many as its length says, one more, or one less."""
 _VARIANT_PRIOR: Final = {"plain": 0.9, "L6": 0.04, "T13": 0.03, "no L5": 0.03}
 # Prevalence of transitional counts is a few percent each; see docs/concepts/levels.md.
 
@@ -67,11 +72,11 @@ def name_levels(
     """
     if not log_chances:
         return Naming((), 0.0)
-    places = np.r_[0, np.cumsum(steps)].astype(int)
     options = [
         (names, weight)
         for variant, prior in _VARIANT_PRIOR.items()
-        for names, weight in _runs(sequences(variant), places, log_chances, sacrum_below_last, prior)
+        for places, share in _placings(steps)
+        for names, weight in _runs(sequences(variant), places, log_chances, sacrum_below_last, prior * share)
         if all(names[place] == name for place, name in (pinned or {}).items())
     ]
     if not options and not pinned:
@@ -91,8 +96,22 @@ def name_levels(
     return Naming((None,) * len(log_chances), together)
 
 
+def _placings(steps: Sequence[int]) -> list[tuple[NDArray[np.int_], float]]:
+    """Places of the bodies along the spine with the share of each; a gap may hold one body more or less."""
+    gaps = sorted((n for n, step in enumerate(steps) if step > 1), key=lambda n: -steps[n])[:_GAPS]
+    placings = []
+    for changes in product(*([_GAP_CHANGES.items()] * len(gaps))):
+        changed = np.array(steps, dtype=int)
+        share = 1.0
+        for gap, (change, chance) in zip(gaps, changes, strict=True):
+            changed[gap] += change
+            share *= chance
+        placings.append((np.r_[0, np.cumsum(changed)].astype(int), share))
+    return placings
+
+
 def _runs(
-    spine: list[str], places: FloatArray, log_chances: Sequence[FloatArray], sacrum: float, prior: float
+    spine: list[str], places: NDArray[np.int_], log_chances: Sequence[FloatArray], sacrum: float, prior: float
 ) -> list[tuple[tuple[str, ...], float]]:
     runs = []
     last_body = spine.index("S1") - 1
@@ -100,7 +119,8 @@ def _runs(
         names = tuple(spine[start + int(place)] for place in places)
         looks = sum(float(chance[level_rank(name)]) for chance, name in zip(log_chances, names, strict=True))
         ends_at_sacrum = start + int(places[-1]) == last_body
-        follows = 0.02 + 0.96 * sacrum
+        # A sacrum that was not seen may well be there: it is the dimmest part of many films.
+        follows = 0.25 + 0.72 * sacrum
         anchor = np.log(follows if ends_at_sacrum else 1 - follows)
         runs.append((names, _TEMPER * looks + float(anchor) + float(np.log(prior))))
     return runs
