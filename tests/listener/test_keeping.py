@@ -64,6 +64,13 @@ def test_a_purged_film_that_comes_again_is_not_kept(inbox):
     assert list((data / "films").glob("*/*")) == []
 
 
+def test_overlays_of_other_nodes_are_told_from_phantoms(inbox):
+    box, *_ = inbox
+    overlay = a_film(Manufacturer="vertebrometer", SOPClassUID="1.2.840.10008.5.1.4.1.1.7")
+    assert taken(box, overlay).film_id is None
+    assert taken(box, a_film(Manufacturer="vertebrometer")).is_new
+
+
 def test_an_object_must_be_the_one_that_was_announced(inbox):
     box, _, data = inbox
     with pytest.raises(NotTheFilmItSaysError):

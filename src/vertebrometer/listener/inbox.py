@@ -19,6 +19,8 @@ from vertebrometer.errors import UnreadableFileError, VertebrometerError
 from vertebrometer.store import NewFilm, Store
 
 OWN_MANUFACTURER: Final = "vertebrometer"
+# Our overlay is a secondary capture; a film that we drew (`vertebrometer phantom`) is none.
+OWN_CLASS: Final = "1.2.840.10008.5.1.4.1.1.7"
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 
@@ -200,7 +202,8 @@ def _identity(header: Dataset, sha256: str, *, may_lack_uid: bool) -> Identity:
         sop_class_uid=_uid(header, "SOPClassUID"),
         study_uid=_uid(header, "StudyInstanceUID"),
         series_uid=_uid(header, "SeriesInstanceUID"),
-        is_own=str(header.get("Manufacturer", "")).strip() == OWN_MANUFACTURER,
+        is_own=str(header.get("Manufacturer", "")).strip() == OWN_MANUFACTURER
+        and str(header.get("SOPClassUID", "")) == OWN_CLASS,
     )
 
 
