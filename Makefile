@@ -8,7 +8,7 @@ export HF_HUB_OFFLINE := 1
 export NO_ALBUMENTATIONS_UPDATE := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: demo test lint types contracts pytest bench clean
+.PHONY: demo test lint types contracts pytest pacs-long bench clean
 
 demo: $(DEMO)/ready
 	$(DEMO)/bin/vertebrometer measure examples/films --out demo-out --again
@@ -27,6 +27,10 @@ contracts: $(TEST)/ready
 
 pytest: $(TEST)/ready
 	OMP_NUM_THREADS=1 $(TEST)/bin/pytest -n 2 --dist loadfile -m "not slow"
+
+# The node's long forms: 20 kills under 200 films, 100 senders, 10 films a second for a minute, 2,000 damaged inputs.
+pacs-long: $(TEST)/ready
+	OMP_NUM_THREADS=1 $(TEST)/bin/pytest -m slow tests/listener
 
 # Figures of docs/validation.md: 200 phantoms that nothing was trained on.
 bench: $(TEST)/ready

@@ -59,11 +59,11 @@ def test_the_square_is_padded_with_zeros_on_both_sides():
     assert image[:, 128:384].min() == pytest.approx(1)
 
 
-def test_clahe_is_opencvs_on_sixteen_bits():
+def test_clahe_is_opencvs_on_256_levels():
     rng = np.random.default_rng(0)
     film = rng.random((160, 120), dtype=np.float32)
-    coded = np.rint(film * 65535).astype(np.uint16)
-    wanted = cv2.createCLAHE(2.0, (8, 8)).apply(coded) / 65535
+    coded = np.rint(film * 255).astype(np.uint8)
+    wanted = cv2.createCLAHE(2.0, (8, 8)).apply(coded) / 255
     np.testing.assert_allclose(clahe(film), wanted, atol=1e-6)
 
 
@@ -75,6 +75,15 @@ def test_clahe_raises_local_contrast_and_stays_within_bounds():
     assert evened.min() >= 0
     assert evened.max() <= 1
     assert evened[128].std() > 2 * film[128].std()
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_clahe_does_not_wash_out_films_of_few_bits(bits):
+    # A tile has far fewer pixels than 16 bits have levels: on those, OpenCV turned this film nearly white.
+    rng = np.random.default_rng(1)
+    film = np.clip(0.7 + 0.15 * rng.standard_normal((1200, 500)), 0, 1)
+    stored = (np.round(film * (2**bits - 1)) / (2**bits - 1)).astype(np.float32)
+    assert 0.3 < np.median(clahe(stored)) < 0.8
 
 
 def test_clahe_leaves_its_argument_alone():

@@ -30,6 +30,9 @@ NEEDED: Final = {
 }
 EXTRAS: Final = {
     "train": {"torch": "torch", "lightning_fabric": "lightning-fabric", "onnx": "onnx", "nibabel": "nibabel"},
+    "dicom": {"highdicom": "highdicom", "pynetdicom": "pynetdicom", "dicomweb_client": "dicomweb-client"},
+    "pacs": {"sqlalchemy": "sqlalchemy", "alembic": "alembic", "prometheus_client": "prometheus-client"},
+    "anonymise": {"dicomanonymizer": "dicom-anonymizer"},
 }
 
 

@@ -36,8 +36,8 @@ def clahe(image: GrayImage, *, clip_limit: float = 2.0, tiles: int = 8) -> GrayI
     if not clip_limit > 0 or tiles < 1:
         msg = f"CLAHE wants a clip limit above 0 and at least one tile, got {clip_limit} and {tiles}"
         raise SettingsError(msg)
-    # On 16 bits OpenCV's histogram has 65,536 bins, more than a tile has pixels: the clip limit then falls to one
-    # count, and a film of few grey levels is washed out, the more so the fewer bits it was stored with.
+    # On 16 bits OpenCV's histogram has 65,536 bins, more than a tile has pixels: the clip limit then
+    # falls to one count, and a film of few grey levels is washed out.
     coded = np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8)
     evened = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=(tiles, tiles)).apply(coded)
     scaled: GrayImage = np.asarray(evened, dtype=np.float32)
