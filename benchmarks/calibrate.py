@@ -1,43 +1,40 @@
-"""Set the widening of intervals.
+"""Set the widening of intervals from measured films with exact truth.
 
-    python benchmarks/calibrate.py --ct DIR --only sub-verse010
+    make bench
+    python benchmarks/calibrate.py --truth runs/bench/films/truth.json --reports runs/bench/reports
 
-Measures phantoms and projected CT that no network was trained on, and writes the conformal
-factors of each band of severity to src/vertebrometer/data/calibration.json. Check the coverage on
-other films: ``vertebrometer bench``.
+Writes the conformal factors of each band of severity to src/vertebrometer/data/calibration.json.
+Check the coverage on other films: ``vertebrometer bench --seed 1``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from itertools import chain
 from pathlib import Path
 
 import vertebrometer
-from vertebrometer.bench import calibrated, ct_films, phantom_films, run_bench
-from vertebrometer.compression import IntervalCalibration
-from vertebrometer.pipeline import Measurer
+from vertebrometer.anatomy import read_truth
+from vertebrometer.bench import BenchResult, calibrated
+from vertebrometer.pipeline import shipped_calibration
+from vertebrometer.report import read_report
 
 TARGET = Path(vertebrometer.__file__).parent / "data" / "calibration.json"
-SEED = 77
-"""No other command uses the films of this seed."""
+LEAST_BODIES = 20
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--phantoms", type=int, default=150)
-    parser.add_argument("--ct", type=Path)
-    parser.add_argument("--only", nargs="*", default=())
-    parser.add_argument("--projections", type=int, default=75)
+    parser.add_argument("--truth", type=Path, required=True)
+    parser.add_argument("--reports", type=Path, required=True)
     arguments = parser.parse_args()
-    measurer = Measurer(calibration=IntervalCalibration())
-    films = phantom_films(arguments.phantoms, SEED)
-    if arguments.ct:
-        films = chain(films, ct_films(arguments.ct, arguments.projections, SEED, only=arguments.only))
-    result = run_bench(films, measurer.measure)
-    found = calibrated(result, used=IntervalCalibration())
-    pairs = result.pairs()
+    rows = [
+        (stem, "phantom", read_report(path), truth)
+        for truth in read_truth(arguments.truth)
+        if (path := arguments.reports / f"{(stem := Path(truth.file).stem)}.json").exists()
+    ]
+    result = BenchResult(tuple(rows))
+    found = calibrated(result, used=shipped_calibration(), least=LEAST_BODIES)
     facts = {
         "limits_percent": found.limits_percent,
         "factors": [round(factor, 4) for factor in found.factors],
@@ -45,10 +42,8 @@ def main() -> None:
         "coverage": 0.9,
         "method": "split conformal on normalised residuals, by band of measured compression",
         "films": len(result.films),
-        "bodies": len(pairs),
-        "seed": SEED,
-        "ct": list(arguments.only),
-        "weights": measurer.model_hashes,
+        "bodies": len(result.pairs()),
+        "weights": {model.name: model.sha256 for model in rows[0][2].models},
     }
     TARGET.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(facts, indent=1))

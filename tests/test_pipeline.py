@@ -87,5 +87,5 @@ def test_noise_is_not_measured():
 
 
 def test_a_pinned_name_moves_all_names():
-    pinned = Measurer(MeasureSettings(levels={2: "L1"})).measure(lumbar().radiograph)
-    assert [body.level for body in pinned.vertebrae][:3] == ["T12", "L1", "L2"]
+    pinned = Measurer(MeasureSettings(levels={1: "T8"})).measure(lumbar().radiograph)
+    assert [body.level for body in pinned.vertebrae][:3] == ["T8", "T9", "T10"]
