@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from vertebrometer.segmentation.coarse_view import CORE_SHARE, CoarseView, fed, resampled
-from vertebrometer.segmentation.frames import BodyPose
+from vertebrometer.segmentation.frames import BodyPose, downward
 from vertebrometer.types import BoolMask, ChannelImage, FloatArray, GrayImage, LabelMap, Predictor
 
 TYPICAL_DEPTH_PX: Final = 18.0
@@ -84,7 +82,7 @@ def finding_of(maps: ChannelImage, view: CoarseView) -> CoarseFinding:
 
 def _seeds(core: GrayImage) -> LabelMap:
     """One seed per body: a component of the core map, split where a higher threshold splits it."""
-    labels, count = ndimage.label(core > _SEED_LEVELS[0])
+    labels, _ = ndimage.label(core > _SEED_LEVELS[0])
     out: LabelMap = np.zeros(core.shape, np.int32)
     number = 0
     for n, where in enumerate(ndimage.find_objects(labels), 1):
@@ -92,7 +90,6 @@ def _seeds(core: GrayImage) -> LabelMap:
         for piece in _split(core[where], part, 1):
             number += 1
             out[where][piece] = number
-    del count
     return out
 
 
@@ -144,7 +141,7 @@ def _body(maps: ChannelImage, region: BoolMask) -> FoundBody | None:
     if length < 1.0:
         return None
     back = back / length
-    down = np.array([back[1], -back[0]]) * (1 if back[1] >= 0 else -1)
+    down = downward(back)
     off = points - centre
     depth, height = (
         float(np.sqrt(12 * (weight @ (off @ axis) ** 2) / weight.sum()) + 0.3) for axis in (back, down)
@@ -184,18 +181,13 @@ def _link(upper: FoundBody, lower: FoundBody) -> float:
     step = lower.pose.centre_rc - upper.pose.centre_rc
     size = (upper.pose.depth_px + lower.pose.depth_px) / 2
     length = float(np.linalg.norm(step)) / size
-    down = _down(upper.pose) + _down(lower.pose)
+    down = downward(upper.pose.backward_rc) + downward(lower.pose.backward_rc)
     cosine = float(step @ down / max(float(np.linalg.norm(step) * np.linalg.norm(down)), 1e-9))
     ratio = abs(float(np.log(upper.pose.depth_px / lower.pose.depth_px)))
     if length < 0.3 or cosine < 0.6 or length > 6 or ratio > 0.9:
         return -1e9
     gap = max(0.0, length - 1.5)
     return -0.25 * gap - 0.8 * max(0.0, 0.9 - cosine) - 0.4 * max(0.0, ratio - 0.3)
-
-
-def _down(pose: BodyPose) -> FloatArray:
-    back = pose.backward_rc
-    return np.array([back[1], -back[0]]) * (1 if back[1] >= 0 else -1)
 
 
 def _sacrum(probability: GrayImage) -> tuple[FloatArray | None, float]:
@@ -267,9 +259,3 @@ def find_bodies(
     second = look(even, wanted, predictor)
     better = second if scale_fitness(second) >= 0.9 * scale_fitness(first) else first
     return faced_alike(better)
-
-
-def heat_picture(maps: ChannelImage) -> NDArray[np.uint8]:
-    """Colour picture of the maps for a log: body green, core blue, front red; shape (rows, cols, 3)."""
-    colour = np.stack([np.maximum(maps[2], maps[3]), maps[0], maps[1]], axis=-1)
-    return np.asarray(cv2.convertScaleAbs(colour, alpha=255.0), dtype=np.uint8)
