@@ -1,23 +1,22 @@
-"""Set the widening of intervals from measured films with exact truth.
+"""Set the widening of intervals from measured films with exact truth that nothing was trained on.
 
-    make bench
-    python benchmarks/calibrate.py --truth runs/bench/films/truth.json --reports runs/bench/reports
+    python benchmarks/calibrate.py --ct DIR --only sub-verse010
 
-Writes the conformal factors of each band of severity to src/vertebrometer/data/calibration.json.
-Check the coverage on other films: ``vertebrometer bench --seed 1``.
+Measures phantoms and, with --ct, projections of CT (one film in three), and writes the conformal factors of
+each band of severity to src/vertebrometer/data/calibration.json. Check the coverage on other films and other
+patients: ``vertebrometer bench --seed 1 --ct DIR --only sub-verse014``.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from itertools import chain
 from pathlib import Path
 
 import vertebrometer
-from vertebrometer.anatomy import read_truth
-from vertebrometer.bench import BenchResult, calibrated
-from vertebrometer.pipeline import shipped_calibration
-from vertebrometer.report import read_report
+from vertebrometer.bench import calibrated, ct_films, phantom_films, run_bench
+from vertebrometer.pipeline import Measurer, shipped_calibration
 
 TARGET = Path(vertebrometer.__file__).parent / "data" / "calibration.json"
 LEAST_BODIES = 20
@@ -25,25 +24,29 @@ LEAST_BODIES = 20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--truth", type=Path, required=True)
-    parser.add_argument("--reports", type=Path, required=True)
+    parser.add_argument("--films", type=int, default=240)
+    parser.add_argument("--seed", type=int, default=50, help="of the bench; not that of the films that check")
+    parser.add_argument("--ct", type=Path, help="folder of CT with masks, as VerSe lays them out")
+    parser.add_argument("--only", nargs="*", default=[], help="volumes that nothing was trained on")
     arguments = parser.parse_args()
-    rows = [
-        (stem, "phantom", read_report(path), truth)
-        for truth in read_truth(arguments.truth)
-        if (path := arguments.reports / f"{(stem := Path(truth.file).stem)}.json").exists()
-    ]
-    result = BenchResult(tuple(rows))
+    projected = arguments.films // 3 if arguments.ct else 0
+    films = phantom_films(arguments.films - projected, arguments.seed)
+    if arguments.ct:
+        films = chain(films, ct_films(arguments.ct, projected, arguments.seed, only=arguments.only))  # type: ignore[assignment]
+    measurer = Measurer()
+    result = run_bench(films, measurer.measure)
     found = calibrated(result, used=shipped_calibration(), least=LEAST_BODIES)
+    groups = sorted({group for _, group, _, _ in result.films})
     facts = {
         "limits_percent": found.limits_percent,
         "factors": [round(factor, 4) for factor in found.factors],
         "floors_points": found.floors_points,
         "coverage": 0.9,
         "method": "split conformal on normalised residuals, by band of measured compression",
-        "films": len(result.films),
-        "bodies": len(result.pairs()),
-        "weights": {model.name: model.sha256 for model in rows[0][2].models},
+        "seed": arguments.seed,
+        "films": {group: sum(film[1] == group for film in result.films) for group in groups},
+        "bodies": {group: len(result.pairs(group)) for group in groups},
+        "weights": measurer.model_hashes,
     }
     TARGET.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(facts, indent=1))

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from vertebrometer.anatomy import LEVELS, Facing
+from vertebrometer.anatomy import LEVELS
 from vertebrometer.geometry import Affine, polygon_area
 from vertebrometer.phantom import phantom_of
 from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS, SACRUM_SHARE
@@ -109,7 +109,7 @@ def test_the_sacrum_lies_below_its_endplate_whichever_way_the_film_faces(mirror)
     s1 = np.array([[100.0, 80.0], [115.0, 40.0]])
     if mirror:
         s1[:, 1] = 200 - s1[:, 1]
-    outline = sacrum_outline(s1, Facing.UNKNOWN)
+    outline = sacrum_outline(s1)
     assert outline[2:, 0].mean() > s1[:, 0].mean() + 10
     length = np.linalg.norm(s1[0] - s1[1])
     across = (s1[1] - s1[0]) / length

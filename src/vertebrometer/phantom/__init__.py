@@ -9,13 +9,14 @@ from vertebrometer.phantom.making import (
     truth_of,
 )
 from vertebrometer.phantom.others import other_picture
-from vertebrometer.phantom.settings import FIELDS, PhantomSettings, draw_phantom
+from vertebrometer.phantom.settings import FIELDS, PHANTOM_EDITION, PhantomSettings, draw_phantom
 from vertebrometer.phantom.spine import NORMS, BodyShape, Fracture, Spine, fractured, stack
 from vertebrometer.phantom.writing import write_phantoms
 
 __all__ = [
     "FIELDS",
     "NORMS",
+    "PHANTOM_EDITION",
     "BodyShape",
     "Fracture",
     "Phantom",

@@ -10,22 +10,29 @@ from vertebrometer.phantom.settings import ImagingSettings, MarkSettings, ViewSe
 from vertebrometer.phantom.surroundings import slow_unevenness
 from vertebrometer.types import BoolMask, GrayImage
 
+_DARKEST = 0.005
+"""Least signal that a digital detector tells from none, over that in the middle of the patient."""
+
 
 def expose(
     attenuation: GrayImage, imaging: ImagingSettings, pixel_mm: float, rng: np.random.Generator
 ) -> GrayImage:
     """Return the logarithm of what the detector saw, bone bright, with scatter, blur and noise."""
     primary = np.exp(-attenuation.astype(np.float32))
-    seen = primary + imaging.scatter * 0.6 * slow_blur(primary, 28 / pixel_mm)
-    seen = slow_blur(seen.astype(np.float32), imaging.blur_mm / pixel_mm)
     patient = attenuation > 1.0
+    usual = float(np.median(attenuation[patient])) if patient.any() else 1.0
+    # Scatter comes from tissue, not from the bare beam beside it: once-scattered light that leaves a
+    # slab is in proportion to what passes it and to its thickness.
+    source = primary * np.asarray(attenuation / usual, dtype=np.float32)
+    seen = primary + imaging.scatter * 0.6 * slow_blur(source, 28 / pixel_mm)
+    seen = slow_blur(seen.astype(np.float32), imaging.blur_mm / pixel_mm)
     level = float(np.median(seen[patient])) if patient.any() else float(seen.mean())
     # The exposure is set for the middle of the patient; noise follows the count per pixel.
     count = imaging.photons * (pixel_mm / 0.25) ** 2
     grain = rng.standard_normal(seen.shape, dtype=np.float32)
     noisy = seen + np.sqrt(seen * level / count) * grain
     noisy = cv2.GaussianBlur(noisy, (0, 0), 0.45)
-    return np.asarray(-np.log(np.clip(noisy, level * 0.03, None)), dtype=np.float32)
+    return np.asarray(-np.log(np.clip(noisy, level * _DARKEST, None)), dtype=np.float32)
 
 
 def process(

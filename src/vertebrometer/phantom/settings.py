@@ -31,6 +31,9 @@ FIELD_WEIGHTS: Final[dict[str, float]] = {
     "dxa": 0.10,
 }
 
+PHANTOM_EDITION: Final = 2
+"""Grows whenever the same seed gives another film than before, so that kept films are told apart."""
+
 # Where osteoporotic fractures gather: mid-thoracic and at the thoracolumbar junction.
 _FRACTURE_WEIGHT: Final[dict[str, float]] = {
     "T5": 0.5, "T6": 0.8, "T7": 1.2, "T8": 1.2, "T9": 0.8, "T10": 0.8, "T11": 1.4, "T12": 2.4,

@@ -19,7 +19,7 @@ from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
 
 BODY_FROM: Final = 0.35
 """Below this chance a found body is dropped."""
-TOLD_FROM: Final = 0.3
+TOLD_FROM: Final = 0.4
 """Below this confidence a body is not told at all: its outline is a guess."""
 EXTRA_FROM: Final = 0.7
 """A body that the coarse stage missed is added from this chance on."""
@@ -27,9 +27,11 @@ FACING_FROM: Final = 0.5
 """Share by which votes for one side must outweigh the other's before the film counts as facing it."""
 HARDLY_SEEN_SD: Final = 0.09
 """Spread of the anterior points over the body's height beyond which a body can hardly be seen."""
+_CLIMBS: Final = 8
+"""How often the spine is followed beyond the bodies found so far, while each step finds some."""
 _FLAG_FROM: Final = 0.6
 _SACRUM_FROM: Final = 0.42
-_SACRUM_SURE: Final = 0.93
+_SACRUM_SURE: Final = 0.99
 """How sure the last body is the last of the spine where the sacrum was seen next below it."""
 
 
@@ -127,14 +129,22 @@ def _turned_left(finding: CoarseFinding) -> CoarseFinding:
 def _readings(film: GrayImage, finding: CoarseFinding, points: Predictor) -> list[FineReading]:
     """Read the found bodies, drop false ones, look for missed ones between and beyond them."""
     readings = _sound(read_bodies(film, [body.pose for body in finding.bodies], points), BODY_FROM)
-    for _ in range(2):
-        missed = _between(readings) + _beyond(readings, film.shape)
+    tried: list[BodyPose] = []
+    for _ in range(_CLIMBS):
+        missed = [pose for pose in _between(readings) + _beyond(readings, film.shape) if _is_new(pose, tried)]
+        tried += missed
         extra = _sound(read_bodies(film, missed, points), EXTRA_FROM)
         extra = [reading for reading in extra if not any(_same(reading, other) for other in readings)]
         if not extra:
             break
         readings = _sound([*readings, *extra], BODY_FROM)
     return [reading for reading in readings if confidence_of(reading) >= TOLD_FROM]
+
+
+def _is_new(pose: BodyPose, tried: Sequence[BodyPose]) -> bool:
+    """Whether no look was taken yet within a fifth of a depth of here."""
+    away = (float(np.linalg.norm(pose.centre_rc - other.centre_rc)) for other in tried)
+    return all(distance > 0.2 * pose.depth_px for distance in away)
 
 
 def _sound(readings: Sequence[FineReading], least: float) -> list[FineReading]:
@@ -199,7 +209,9 @@ def _beyond(readings: Sequence[FineReading], shape: tuple[int, ...]) -> list[Bod
         centre = 2 * pose.centre_rc - other.centre_rc
         if (centre > 0).all() and (centre < np.array(shape)).all():
             back = 2 * pose.backward_rc - other.backward_rc
-            poses.append(BodyPose(centre, back / np.linalg.norm(back), pose.depth_px))
+            # Bodies grow from the neck down by 3 to 4 % a level; the film's own step may be off by more.
+            growth = float(np.clip(pose.depth_px / other.depth_px, 0.93, 1.07))
+            poses.append(BodyPose(centre, back / np.linalg.norm(back), pose.depth_px * growth))
     return poses
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -13,17 +13,31 @@ from numpy.typing import NDArray
 from vertebrometer.anatomy import SixPoints
 from vertebrometer.geometry import Affine, polygon_area
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, BodyPose, crop_map, crop_of, normalised, pose_of
-from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
+from vertebrometer.types import BoolMask, FloatArray, GrayImage, PointsRC, Predictor
 
-FIRST_VIEWS: Final[tuple[tuple[float, float, float, float], ...]] = ((0.0, 0.0, 0.0, 1.0),)
-"""Views as (shift down, shift back, turn in degrees, zoom); the first look only mends the pose."""
-VIEWS: Final[tuple[tuple[float, float, float, float], ...]] = (
-    (0.0, 0.0, 0.0, 1.0),
-    (0.05, 0.03, 4.0, 0.95),
-    (-0.05, -0.03, -4.0, 1.06),
-    (0.04, -0.05, -7.0, 1.0),
-    (-0.04, 0.05, 7.0, 0.9),
-    (0.0, 0.06, 2.0, 1.12),
+
+class View(NamedTuple):
+    """One look at a body: how far it is moved from the plain crop."""
+
+    down: float = 0.0
+    """Shift along the body, in depths."""
+    back: float = 0.0
+    """Shift towards its back, in depths."""
+    turn_deg: float = 0.0
+    zoom: float = 1.0
+    upside_down: bool = False
+    """Superior and inferior change places: a body either way, and errors differ."""
+
+
+FIRST_VIEWS: Final[tuple[View, ...]] = (View(),)
+"""The first look only mends the pose."""
+VIEWS: Final[tuple[View, ...]] = (
+    View(),
+    View(0.05, 0.03, 4.0, 0.95),
+    View(-0.04, 0.05, 7.0, 0.9),
+    View(upside_down=True),
+    View(-0.05, -0.03, -4.0, 1.06, upside_down=True),
+    View(0.04, -0.05, -7.0, 1.0, upside_down=True),
 )
 """Looks that are averaged; each sees the same body a little otherwise."""
 _BATCH: Final = 24
@@ -79,31 +93,46 @@ def _mended(pose: BodyPose, first: FineReading) -> BodyPose:
 def _look(
     image: GrayImage,
     poses: Sequence[BodyPose],
-    views: Sequence[tuple[float, float, float, float]],
+    views: Sequence[View],
     predictor: Predictor,
 ) -> list[FineReading]:
     maps = [
-        crop_map(pose.moved(shift=(down, back), turn_deg=turn, zoom=zoom))
+        crop_map(pose.moved(shift=(view.down, view.back), turn_deg=view.turn_deg, zoom=view.zoom))
         for pose in poses
-        for down, back, turn, zoom in views
+        for view in views
     ]
     if not maps:
         return []
     crops = np.stack([normalised(crop_of(image, to_crop))[None] for to_crop in maps])
+    flipped = np.tile([view.upside_down for view in views], len(poses))
+    crops[flipped] = crops[flipped, :, ::-1]
     parts = [predictor(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
     out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    _turn_upright(out, flipped)
     count = len(views)
     return [
         _combined(
             pose,
             maps[n * count : (n + 1) * count],
             {name: v[n * count : (n + 1) * count] for name, v in out.items()},
+            np.array([not view.upside_down for view in views]),
         )
         for n, pose in enumerate(poses)
     ]
 
 
-def _combined(pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]]) -> FineReading:
+def _turn_upright(out: dict[str, NDArray[np.float32]], flipped: BoolMask) -> None:
+    """Carry what was seen upside down back to the upright crop, in place."""
+    points = out["points"][flipped][:, ::-1].copy()
+    points[..., 0] = CROP_SIDE_PX - 1 - points[..., 0]
+    out["points"][flipped] = points
+    out["spread"][flipped] = out["spread"][flipped][:, ::-1]
+    out["mask"][flipped] = out["mask"][flipped][:, :, ::-1]
+
+
+def _combined(
+    pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]], upright: BoolMask
+) -> FineReading:
     """Average the views in the frame of the plain crop, surer points counting more."""
     to_crop = crop_map(pose)
     zoom = float(np.sqrt(abs(np.linalg.det(to_crop.matrix))))
@@ -115,7 +144,8 @@ def _combined(pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.
     mean = (weight * points).sum(axis=0) / weight.sum(axis=0)
     between = (weight * (points - mean) ** 2).sum(axis=0) / weight.sum(axis=0)
     within = variance.mean(axis=0)
-    level = _log_softmax(out["level"].astype(float)).mean(axis=0)
+    # Upside down the network was never told a level.
+    level = _log_softmax(out["level"][upright].astype(float)).mean(axis=0)
     flags = _sigmoid(out["flags"].astype(float)).mean(axis=0)
     film_points = to_crop.inverse()(mean)
     outline = outline_of(_mean_mask(maps, to_crop, out["mask"]), mean)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vertebrometer.errors import SettingsError
+from vertebrometer.phantom import PHANTOM_EDITION
 from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, other_bank, phantom_bank
 
 log = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
     training = list(
         _kept(
             bank,
-            ("phantom", data.phantom_seed, pixel_mm),
+            ("phantom", PHANTOM_EDITION, data.phantom_seed, pixel_mm),
             _phantoms(data.phantom_seed, pixel_mm),
             data.phantoms,
         )
@@ -120,7 +121,7 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
     validation = list(
         _kept(
             bank,
-            ("phantom", data.validation_seed, pixel_mm),
+            ("phantom", PHANTOM_EDITION, data.validation_seed, pixel_mm),
             _phantoms(data.validation_seed, pixel_mm),
             data.validation_phantoms,
         )

@@ -139,7 +139,9 @@ def _dice_loss(chance: Tensor, truth: Tensor, valid: Tensor, over: Literal["samp
     either = ((chance + truth) * valid).sum(dim=axes)
     # One pixel on both sides: an empty truth and an empty answer agree.
     missing = 1.0 - (2.0 * shared + 1.0) / (either + 1.0)
-    return masked_mean(missing, valid.amax(dim=axes) > 0)
+    # Where nothing is to be found, cross-entropy alone judges: Dice would pull a rare mask, such as the
+    # sacrum's, to nothing everywhere.
+    return masked_mean(missing, (truth * valid).sum(dim=axes) > 0)
 
 
 def negative_log_likelihood(missed: Tensor, log_variance: Tensor, law: Literal["laplace", "gauss"]) -> Tensor:

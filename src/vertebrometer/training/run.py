@@ -27,8 +27,12 @@ from vertebrometer.training.samples import SampleSource, fixed_batches
 from vertebrometer.training.settings import TrainingSettings
 from vertebrometer.training.sources import BodySource, CanvasSource, CoarseSource, FilmChoice
 from vertebrometer.training.validation import MaskScore, PointScore
+from vertebrometer.training.warm import exported_path, start_from_exported
 
 log = logging.getLogger(__name__)
+
+_STATISTICS = 192
+"""Samples that set the statistics of norms where a run starts from exported weights."""
 
 # The heat maps are only a means; leaving them out keeps the exported network quick.
 _POINT_OUTPUTS = tuple(name for name in POINT_OUTPUTS if name != "heat")
@@ -69,6 +73,10 @@ class PointsSettings:
     bank_mm: float = 0.3
     squash_rate: float = 0.45
     """How often a body is compressed in the picture."""
+    squash_largest: float = 0.5
+    """Largest part of its height that a body loses so."""
+    fractured: float = 0.0
+    """How often a crop shows a fractured body of a film that has some; else any body does."""
     negatives: float = 0.12
     """How often a crop shows no body."""
     validation_samples: int = 600
@@ -95,7 +103,16 @@ def run_segmentation(config: Path, *, resume: bool = False, show_progress: bool 
     source = _view_source(settings, FilmChoice(banks.training, settings.data.weights))
     held_out = _view_source(settings, _validation_choice(banks, settings.data))
     batches = fixed_batches(held_out, samples=settings.validation_samples, batch_size=16, seed=7)
-    _fit(run, source, settings.loss, MaskScore(batches), draw_masks, resume=resume, show=show_progress)
+    _fit(
+        run,
+        source,
+        settings.loss,
+        MaskScore(batches),
+        draw_masks,
+        base=config.parent,
+        resume=resume,
+        show=show_progress,
+    )
     return export_segmentation(settings, run.out, trained_on(settings.data, banks))
 
 
@@ -105,16 +122,31 @@ def run_points(config: Path, *, resume: bool = False, show_progress: bool = True
     run = _placed(settings.run, config)
     banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=config.parent)
     choose = FilmChoice(banks.training, settings.data.weights)
-    source = BodySource(choose, squash_rate=settings.squash_rate, negatives=settings.negatives)
+    source = BodySource(
+        choose,
+        squash_rate=settings.squash_rate,
+        squash_largest=settings.squash_largest,
+        fractured=settings.fractured,
+        negatives=settings.negatives,
+    )
     held_out = BodySource(_validation_choice(banks, settings.data), strength=0.5, squash_rate=0.3)
     batches = fixed_batches(held_out, samples=settings.validation_samples, batch_size=50, seed=7)
-    _fit(run, source, settings.loss, PointScore(batches), draw_points, resume=resume, show=show_progress)
+    _fit(
+        run,
+        source,
+        settings.loss,
+        PointScore(batches),
+        draw_points,
+        base=config.parent,
+        resume=resume,
+        show=show_progress,
+    )
     return export_points(settings, run.out, trained_on(settings.data, banks))
 
 
 def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
     """Write the best checkpoint as ONNX with its card."""
-    network, facts = load_network(out / BEST)
+    network, facts = load_network(out / (LAST if settings.run.exported == "last" else BEST))
     config = cast("NetworkConfig", network.config)
     canvas = settings.view == "canvas"
     card = card_for(
@@ -136,7 +168,8 @@ def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequ
         trained_on=sources,
         terms=_TERMS,
         metrics=facts["metrics"],
-        notes=f"channels of mask, as logits: {', '.join(COARSE_CHANNELS[: config.out_channels])}",
+        notes=f"channels of mask, as logits: {', '.join(COARSE_CHANNELS[: config.out_channels])}"
+        + _started(settings.run),
     )
     path = out / f"{settings.name}.onnx"
     side = settings.side_px // config.multiple_of * config.multiple_of
@@ -146,7 +179,7 @@ def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequ
 
 def export_points(settings: PointsSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
     """Write the best checkpoint as ONNX with its card."""
-    network, facts = load_network(out / BEST)
+    network, facts = load_network(out / (LAST if settings.run.exported == "last" else BEST))
     config = cast("NetworkConfig", network.config)
     card = card_for(
         network,
@@ -165,7 +198,8 @@ def export_points(settings: PointsSettings, out: Path, sources: Sequence[Trained
         trained_on=sources,
         terms=_TERMS,
         metrics=facts["metrics"],
-        notes="front of the spine on the left, superior endplate on top; body_px is the depth of the body",
+        notes="front of the spine on the left, superior endplate on top; body_px is the depth of the body"
+        + _started(settings.run),
     )
     path = out / f"{settings.name}.onnx"
     example = torch.rand(2, 1, CROP_SIDE_PX, CROP_SIDE_PX)
@@ -177,6 +211,11 @@ _TERMS = (
     "Apache-2.0 as far as the authors hold rights; part of the training films came without licence text "
     "and part of the CT under CC BY-SA 4.0, see trained_on. Research use only."
 )
+
+
+def _started(run: TrainingSettings) -> str:
+    """Words on the weights that a run learned on from; what these saw counts too."""
+    return f"; learned on from {run.start_from}, whose card says what it saw" if run.start_from else ""
 
 
 def trained_on(data: DataSettings, banks: Banks) -> list[TrainedOn]:
@@ -217,12 +256,17 @@ def _fit(
     validate: Validate,
     draw: Draw,
     *,
+    base: Path,
     resume: bool,
     show: bool,
 ) -> Fitted:
     last = run.out / LAST
+    network = build_network(run.network)
+    if run.start_from and not last.exists():
+        views = fixed_batches(source, samples=_STATISTICS, batch_size=_STATISTICS, seed=run.seed)
+        start_from_exported(network, exported_path(run.start_from, base), views[0]["image"])
     return fit(
-        build_network(run.network),
+        network,
         source,
         loss_of=loss,
         settings=run,

@@ -16,6 +16,8 @@ class TrainingSettings:
     out: Path
     """Folder for checkpoints, logs and overlays."""
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig(name="unet"))
+    start_from: str = ""
+    """Exported weights to learn on from: ``shipped:points``, or an ONNX file beside the settings file."""
     seed: int = 0
     epochs: int = 200
     steps_per_epoch: int = 200
@@ -36,6 +38,8 @@ class TrainingSettings:
     """Gradients are scaled down to this norm; 0 leaves them."""
     ema_decay: float = 0.0
     """Validated and exported weights are an average with this decay per step; 0 takes them as they are."""
+    exported: Literal["best", "last"] = "best"
+    """best: by validation score. last: those at the end, where a cosine has come to rest."""
     checkpoint_seconds: float = 300.0
     """At most this much work is lost when the run is killed."""
     workers: int = 0

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebrometer.anatomy import LEVELS, BodyTruth, Facing, SixPoints
+from vertebrometer.anatomy import LEVELS, BodyTruth, SixPoints
 from vertebrometer.geometry import Affine
 from vertebrometer.segmentation.coarse_view import (
     COARSE_CHANNELS,
@@ -58,12 +58,11 @@ class FilmChoice:
         return members[int(rng.integers(len(members)))]
 
 
-def sacrum_outline(s1_endplate_rc: PointsRC, facing: Facing) -> PointsRC:
+def sacrum_outline(s1_endplate_rc: PointsRC) -> PointsRC:
     """Outline the marked part of the sacrum: below its superior endplate, as deep as that is long."""
     posterior, anterior = s1_endplate_rc
     along = anterior - posterior
     down = np.array([abs(along[1]), -along[0] * np.sign(along[1])])
-    del facing  # the endplate itself says which way it faces
     low = SACRUM_SHARE * down
     narrow = 0.12 * along
     return np.array([posterior, anterior, anterior + low - narrow, posterior + low + narrow])
@@ -85,6 +84,8 @@ class CoarseSource:
     """How many of `COARSE_CHANNELS` are taught."""
     largest_zoom: float = 0.45
     """Natural logarithm of the largest change of scale."""
+    sacrum: float = 0.2
+    """How often a view of a film that shows the sacrum is centred near it."""
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Draw one view: `image` (1, s, s), `mask` (4, s, s), `mask_valid` (4, 1, 1)."""
@@ -100,8 +101,10 @@ class CoarseSource:
         }
 
     def _view(self, film: BankFilm, rng: np.random.Generator) -> Affine:
-        bodies = film.truth.bodies
-        if bodies and rng.random() < 0.85:
+        bodies, s1 = film.truth.bodies, film.truth.s1_endplate_rc
+        if s1 is not None and rng.random() < self.sacrum:
+            about = s1.mean(axis=0) + rng.normal(0, 0.2, 2) * self.side_px * COARSE_PIXEL_MM / film.pixel_mm
+        elif bodies and rng.random() < 0.85:
             about = bodies[int(rng.integers(len(bodies)))].points.centre_rc
             about = about + rng.normal(0, 0.18, 2) * self.side_px * COARSE_PIXEL_MM / film.pixel_mm
         else:
@@ -157,7 +160,7 @@ def coarse_targets(
         target[1] = np.maximum(target[1], polygon_mask(centre + CORE_SHARE * (outline - centre), shape))
         target[2] = np.maximum(target[2], polygon_mask(to_view(front_half(body.points)), shape))
     if film.truth.s1_endplate_rc is not None:
-        outline = to_view(sacrum_outline(film.truth.s1_endplate_rc, film.truth.facing))
+        outline = to_view(sacrum_outline(film.truth.s1_endplate_rc))
         target[3] = polygon_mask(outline, shape)
     knows_sacrum = film.group in ("phantom", "other") or film.truth.s1_endplate_rc is not None
     return target, np.array([1, 1, 1, float(knows_sacrum)], np.float32)
@@ -185,6 +188,10 @@ class BodySource:
     side_px: int = CROP_SIDE_PX
     negatives: float = 0.12
     squash_rate: float = 0.45
+    squash_largest: float = 0.5
+    """Largest part of its height that a body loses by squashing."""
+    fractured: float = 0.0
+    """How often a crop is taken from the fractured bodies of a film that has some."""
     strength: float = 1.0
     """Of all chance in pose, shape and grey; 0 gives the plain crop."""
 
@@ -197,6 +204,9 @@ class BodySource:
         if rng.random() < self.negatives or not whole:
             return self._negative(film, rng)
         bodies = whole if rng.random() < 0.93 else list(film.truth.bodies)
+        broken = [body for body in whole if body.fracture != "none"]
+        if broken and self.fractured and rng.random() < self.fractured:
+            bodies = broken
         return self._positive(film, bodies[int(rng.integers(len(bodies)))], rng)
 
     def _positive(self, film: BankFilm, body: BodyTruth, rng: np.random.Generator) -> Sample:
@@ -232,7 +242,7 @@ class BodySource:
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
         if rng.random() >= self.squash_rate * self.strength:
             return None, None
-        return squash_maps(draw_squash(rng), points, self.side_px)
+        return squash_maps(draw_squash(rng, self.squash_largest), points, self.side_px)
 
     def _sample(
         self,

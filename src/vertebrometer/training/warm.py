@@ -1,0 +1,135 @@
+"""Start a run from exported weights, so that a network learns on where another run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from vertebrometer.errors import WeightsError
+from vertebrometer.runtime import shipped_weights
+
+_PREFIX = "network."
+_HALVED = "_as_float16"
+_SHIPPED = "shipped:"
+
+
+def exported_path(start_from: str, base: Path) -> Path:
+    """Find the ONNX file that a settings file names: ``shipped:NAME``, or a path relative to `base`.
+
+    Raises
+    ------
+    UnknownNameError, WeightsError
+        No such weights are shipped, or there is no such file.
+    """
+    if start_from.startswith(_SHIPPED):
+        name = start_from.removeprefix(_SHIPPED)
+        known = shipped_weights()
+        if name not in known:
+            msg = f"no weights {name!r} are shipped to start from; there are {', '.join(known)}"
+            raise WeightsError(msg)
+        return known[name]
+    path = base / start_from
+    if not path.is_file():
+        msg = f"no file {path.name} to start from; name an ONNX file of vertebrometer or shipped:NAME"
+        raise WeightsError(msg)
+    return path
+
+
+def start_from_exported(network: nn.Module, path: Path, images: Tensor) -> None:
+    """Give `network` the weights of an ONNX file that was exported from the same architecture.
+
+    Exporting folds each batch norm into the convolution before it. Here the
+    norms are set so that over `images` they change nothing: each gives back
+    the mean and the spread that it takes away.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place.
+    path : Path
+        As `export_onnx` wrote it.
+    images : Tensor
+        Typical input, shape (n, channels, rows, cols); some hundred images make the norms' statistics steady.
+
+    Raises
+    ------
+    WeightsError
+        The file is of another architecture; `network` is unchanged then.
+    """
+    given = _weights(path)
+    wanted = {
+        name: tensor
+        for module, layer in network.named_modules()
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
+        for name, tensor in _named(module, layer)
+    }
+    wrong = sorted(
+        name
+        for name, tensor in wanted.items()
+        if name not in given or given[name].shape != tuple(tensor.shape)
+    )
+    if wrong:
+        found = given[wrong[0]].shape if wrong[0] in given else "nothing"
+        msg = (
+            f"{path.name} is of another network: {wrong[0]} is {tuple(wanted[wrong[0]].shape)} here and "
+            f"{found} there; take the settings of its card"
+        )
+        raise WeightsError(msg)
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            tensor.copy_(torch.from_numpy(given[name].astype(np.float32)))
+    _neutral_norms(network, images)
+
+
+def _named(module: str, layer: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(f"{module}.{name}", tensor) for name, tensor in layer.named_parameters(recurse=False)]
+
+
+def _weights(path: Path) -> Mapping[str, np.ndarray[Any, np.dtype[Any]]]:
+    try:
+        model = onnx.load(path)
+    except Exception as error:  # onnx raises its own kinds for damaged files
+        msg = f"{path.name} cannot be read as an ONNX file ({type(error).__name__}); export it again"
+        raise WeightsError(msg) from error
+    found = {
+        weight.name.removeprefix(_PREFIX).removesuffix(_HALVED): numpy_helper.to_array(weight)
+        for weight in model.graph.initializer
+    }
+    # Where a convolution's own bias was zero, folding names the norm's after the kernel.
+    return {name.replace(".weight_bias", ".bias"): numbers for name, numbers in found.items()}
+
+
+def _neutral_norms(network: nn.Module, images: Tensor) -> None:
+    """Let every batch norm give back the mean and the spread of what it is fed, layer after layer."""
+
+    def set_norm(norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+        fed = inputs[0].detach().float()
+        mean, variance = fed.mean(dim=(0, 2, 3)), fed.var(dim=(0, 2, 3), unbiased=False)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean)
+
+    hooks = [
+        layer.register_forward_pre_hook(set_norm)
+        for layer in network.modules()
+        if isinstance(layer, nn.BatchNorm2d)
+    ]
+    was = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        network.train(was)
+        for hook in hooks:
+            hook.remove()
