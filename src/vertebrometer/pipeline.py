@@ -31,7 +31,7 @@ _TRUSTED: Final = 2.5
 """Sum of confidences from which the bodies themselves say that bone is bright."""
 
 _CALIBRATION_FILE: Final = Path(__file__).parent / "data" / "calibration.json"
-"""Written by ``python benchmarks/calibrate.py`` from phantoms that nothing was trained on."""
+"""Written by ``python benchmarks/calibrate.py`` from films that nothing was trained on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
