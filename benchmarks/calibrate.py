@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from itertools import chain
 from pathlib import Path
 
 import vertebrometer
-from vertebrometer.bench import calibrated, ct_films, phantom_films, run_bench
+from vertebrometer.bench import bench_films, calibrated, run_bench
 from vertebrometer.pipeline import Measurer, shipped_calibration
 
 TARGET = Path(vertebrometer.__file__).parent / "data" / "calibration.json"
@@ -24,15 +23,12 @@ LEAST_BODIES = 20
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--films", type=int, default=240)
+    parser.add_argument("--films", type=int, default=160)
     parser.add_argument("--seed", type=int, default=50, help="of the bench; not that of the films that check")
     parser.add_argument("--ct", type=Path, help="folder of CT with masks, as VerSe lays them out")
     parser.add_argument("--only", nargs="*", default=[], help="volumes that nothing was trained on")
     arguments = parser.parse_args()
-    projected = arguments.films // 3 if arguments.ct else 0
-    films = phantom_films(arguments.films - projected, arguments.seed)
-    if arguments.ct:
-        films = chain(films, ct_films(arguments.ct, projected, arguments.seed, only=arguments.only))  # type: ignore[assignment]
+    films = bench_films(arguments.films, arguments.seed, ct=arguments.ct, only=arguments.only)
     measurer = Measurer()
     result = run_bench(films, measurer.measure)
     found = calibrated(result, used=shipped_calibration(), least=LEAST_BODIES)

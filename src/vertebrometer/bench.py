@@ -81,6 +81,16 @@ def ct_films(folder: Path, count: int, seed: int, *, only: Sequence[str] = ()) -
         yield BenchFilm(name, "ct", replace(radiograph, name=name), _whole(truth, name))
 
 
+def bench_films(
+    count: int, seed: int, *, ct: Path | None = None, only: Sequence[str] = ()
+) -> Iterator[BenchFilm]:
+    """Make the films of a bench: phantoms, and with a folder of CT one projection in three films."""
+    projected = count // 3 if ct else 0
+    yield from phantom_films(count - projected, seed)
+    if ct:
+        yield from ct_films(ct, projected, seed, only=only)
+
+
 def _whole(truth: FilmTruth, name: str) -> FilmTruth:
     """Only bodies wholly in view are asked for."""
     return replace(truth, file=f"{name}.dcm", bodies=tuple(body for body in truth.bodies if body.whole))

@@ -37,16 +37,12 @@ def bench(
     ] = None,
 ) -> None:
     """Make films of a fixed seed whose truth is known, measure them and print one table."""
-    from itertools import chain
-
-    from vertebrometer.bench import ct_films, phantom_films, run_bench
+    from vertebrometer.bench import bench_films, run_bench
     from vertebrometer.cli.bench_table import keeper, print_bench
     from vertebrometer.cli.progress import progress
     from vertebrometer.pipeline import Measurer
 
-    projected = films // 3 if ct else 0
-    source = phantom_films(films - projected, seed)
-    stream = chain(source, ct_films(ct, projected, seed, only=tuple(only or ()))) if ct else source
+    stream = bench_films(films, seed, ct=ct, only=tuple(only or ()))
     keep = keeper(out)
     with progress(films, shown=True) as step:
 

@@ -104,7 +104,8 @@ def _look(
     if not maps:
         return []
     crops = np.stack([normalised(crop_of(image, to_crop))[None] for to_crop in maps])
-    flipped = np.tile([view.upside_down for view in views], len(poses))
+    upside_down = np.array([view.upside_down for view in views])
+    flipped = np.tile(upside_down, len(poses))
     crops[flipped] = crops[flipped, :, ::-1]
     parts = [predictor(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
     out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -115,7 +116,7 @@ def _look(
             pose,
             maps[n * count : (n + 1) * count],
             {name: v[n * count : (n + 1) * count] for name, v in out.items()},
-            np.array([not view.upside_down for view in views]),
+            ~upside_down,
         )
         for n, pose in enumerate(poses)
     ]

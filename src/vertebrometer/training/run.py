@@ -145,8 +145,8 @@ def run_points(config: Path, *, resume: bool = False, show_progress: bool = True
 
 
 def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
-    """Write the best checkpoint as ONNX with its card."""
-    network, facts = load_network(out / (LAST if settings.run.exported == "last" else BEST))
+    """Write the checkpoint that the settings name as ONNX with its card."""
+    network, facts = load_network(_checkpoint(settings.run, out))
     config = cast("NetworkConfig", network.config)
     canvas = settings.view == "canvas"
     card = card_for(
@@ -178,8 +178,8 @@ def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequ
 
 
 def export_points(settings: PointsSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
-    """Write the best checkpoint as ONNX with its card."""
-    network, facts = load_network(out / (LAST if settings.run.exported == "last" else BEST))
+    """Write the checkpoint that the settings name as ONNX with its card."""
+    network, facts = load_network(_checkpoint(settings.run, out))
     config = cast("NetworkConfig", network.config)
     card = card_for(
         network,
@@ -211,6 +211,10 @@ _TERMS = (
     "Apache-2.0 as far as the authors hold rights; part of the training films came without licence text "
     "and part of the CT under CC BY-SA 4.0, see trained_on. Research use only."
 )
+
+
+def _checkpoint(run: TrainingSettings, out: Path) -> Path:
+    return out / (LAST if run.exported == "last" else BEST)
 
 
 def _started(run: TrainingSettings) -> str:

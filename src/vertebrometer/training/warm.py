@@ -25,7 +25,7 @@ def exported_path(start_from: str, base: Path) -> Path:
 
     Raises
     ------
-    UnknownNameError, WeightsError
+    WeightsError
         No such weights are shipped, or there is no such file.
     """
     if start_from.startswith(_SHIPPED):
