@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 import vertebrometer
 from vertebrometer.bench import bench_films, calibrated, run_bench
-from vertebrometer.pipeline import Measurer, shipped_calibration
+from vertebrometer.pipeline import Measurer, MeasureSettings, shipped_calibration
 
 TARGET = Path(vertebrometer.__file__).parent / "data" / "calibration.json"
 LEAST_BODIES = 20
@@ -29,7 +30,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="volumes that nothing was trained on")
     arguments = parser.parse_args()
     films = bench_films(arguments.films, arguments.seed, ct=arguments.ct, only=arguments.only)
-    measurer = Measurer()
+    # Every value counts here, also those that would be too unsure to tell.
+    measurer = Measurer(MeasureSettings(widest_points=math.inf))
     result = run_bench(films, measurer.measure)
     found = calibrated(result, used=shipped_calibration(), least=LEAST_BODIES)
     groups = sorted({group for _, group, _, _ in result.films})

@@ -215,6 +215,17 @@ def test_calibrated_intervals_are_wider():
     assert wide[1] - wide[0] == pytest.approx(2 * (plain[1] - plain[0]))
 
 
+def test_a_value_less_sure_than_two_readers_is_not_told():
+    low, high = compressions(spine(30, 24, 30, sd=2.0))[1][ADJACENT].interval_90
+    half = (high - low) / 2
+    told, withheld = (
+        compressions(spine(30, 24, 30, sd=2.0), widest_points=half + step)[1][ADJACENT]
+        for step in (0.1, -0.1)
+    )
+    assert told.percent == pytest.approx(20.0)
+    assert withheld == NotMeasured(Reason.INTERVAL_TOO_WIDE)
+
+
 @pytest.mark.parametrize(
     ("given_settings", "match"),
     [

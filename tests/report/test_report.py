@@ -139,6 +139,17 @@ def test_faint_bodies_and_wide_intervals_are_doubtful(kwargs, certainty):
     assert report_of(spine(30, 24, 30, **kwargs)).vertebrae[1].certainty is certainty
 
 
+def test_a_value_too_unsure_to_tell_is_told_on_demand_and_recorded():
+    bodies = spine(30, 24, 30, sd=3.0)
+    withheld = report_of(bodies, widest_points=12.0)
+    assert withheld.vertebrae[1].compression == NotMeasured(Reason.INTERVAL_TOO_WIDE)
+    assert withheld.quality.overruled == ()
+    forced = report_of(bodies, widest_points=12.0, overruled=list(Reason))
+    assert forced.vertebrae[1].percent == pytest.approx(20.0)
+    assert forced.vertebrae[1].certainty is Certainty.DOUBTFUL
+    assert forced.quality.overruled == ("interval_too_wide",)
+
+
 def test_only_what_was_raised_is_listed_as_overruled():
     bodies = spine(30, 24, 30)
     bodies[0] = bodies[0].with_reason(Reason.CEMENT)

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     NOT_A_LATERAL_SPINE = "not_a_lateral_spine"
     NO_SPACING = "no_spacing"
     EXCLUDED_BY_READER = "excluded_by_reader"
+    INTERVAL_TOO_WIDE = "interval_too_wide"
 
 
 _WORDS: dict[Reason, str] = {
@@ -50,6 +51,7 @@ _WORDS: dict[Reason, str] = {
     Reason.NOT_A_LATERAL_SPINE: "this does not look like a lateral film of the spine",
     Reason.NO_SPACING: "the film states no pixel spacing",
     Reason.EXCLUDED_BY_READER: "a reader took it out",
+    Reason.INTERVAL_TOO_WIDE: "its compression is less sure than two readers are of one another",
 }
 
 

@@ -33,6 +33,7 @@ def compressions(
     pixel_rc: tuple[float, float] = (1.0, 1.0),
     *,
     calibration: IntervalCalibration | None = None,
+    widest_points: float = math.inf,
 ) -> list[dict[Definition, Compression | NotMeasured]]:
     """Measure the compression of each body by every definition.
 
@@ -46,6 +47,9 @@ def compressions(
     calibration : IntervalCalibration, optional
         Widens the intervals; by default they are as first-order propagation of
         `point_sd_px` gives them.
+    widest_points : float, optional
+        A value whose 90 % interval reaches farther than this to either side, in
+        percentage points, is not told.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def compressions(
         reason for its absence. A body with `reasons` is not measured (the first
         one is given) and no body is compared with it.
     """
-    film = _film(vertebrae, pixel_rc, calibration or IntervalCalibration())
+    film = _film(vertebrae, pixel_rc, calibration or IntervalCalibration(), widest_points)
     return [
         {
             Definition.ADJACENT_MEAN: _adjacent_mean(film, n),
@@ -76,10 +80,14 @@ class _Film:
     linked: tuple[bool, ...]
     intact: tuple[bool, ...]
     calibration: IntervalCalibration
+    widest_points: float
 
 
 def _film(
-    vertebrae: Sequence[Vertebra], pixel_rc: tuple[float, float], calibration: IntervalCalibration
+    vertebrae: Sequence[Vertebra],
+    pixel_rc: tuple[float, float],
+    calibration: IntervalCalibration,
+    widest_points: float,
 ) -> _Film:
     aspect = pixel_rc[0] / pixel_rc[1]
     all_heights = tuple(heights(vertebra.points, aspect=aspect) for vertebra in vertebrae)
@@ -96,6 +104,7 @@ def _film(
         linked=tuple(chained(vertebrae, all_heights, aspect)),
         intact=tuple(intact(vertebrae, all_heights)),
         calibration=calibration,
+        widest_points=widest_points,
     )
 
 
@@ -129,9 +138,7 @@ def _same_body(film: _Film, n: int) -> Compression | NotMeasured:
         return NotMeasured(Reason.IMPLAUSIBLE_SHAPE)
     sd = _sd_points(own.anterior_px, own.posterior_px, film.anterior_sd[n], [(1.0, film.posterior_sd[n])])
     percent = compression_percent(own.anterior_px, own.posterior_px)
-    return Compression(
-        percent, Definition.SAME_BODY, interval_90=_interval(percent, sd, film.calibration), compared_with=()
-    )
+    return _told(film, percent, sd, Definition.SAME_BODY, compared_with=())
 
 
 def _against(
@@ -146,12 +153,20 @@ def _against(
     sd = _sd_points(
         own, expected, film.anterior_sd[n], [(w, film.anterior_sd[m]) for m, w in weights.items()]
     )
-    return Compression(
-        percent,
-        definition,
-        interval_90=_interval(percent, sd, film.calibration),
-        compared_with=tuple(weights),
-    )
+    return _told(film, percent, sd, definition, compared_with=tuple(weights))
+
+
+def _told(
+    film: _Film, percent: float, sd: float | None, definition: Definition, *, compared_with: tuple[int, ...]
+) -> Compression | NotMeasured:
+    """Tell a value with its interval, unless that is too wide to be worth telling."""
+    interval = None
+    if sd is not None:
+        half = film.calibration.half_width(percent, sd)
+        if half > film.widest_points:
+            return NotMeasured(Reason.INTERVAL_TOO_WIDE)
+        interval = (percent - half, percent + half)
+    return Compression(percent, definition, interval_90=interval, compared_with=compared_with)
 
 
 def _sd_points(
@@ -166,15 +181,6 @@ def _sd_points(
             return None
         expected_variance += (weight * sd) ** 2
     return 100.0 * math.sqrt((own_sd / expected) ** 2 + expected_variance * (own / expected**2) ** 2)
-
-
-def _interval(
-    percent: float, sd: float | None, calibration: IntervalCalibration
-) -> tuple[float, float] | None:
-    if sd is None:
-        return None
-    half = calibration.half_width(percent, sd)
-    return (percent - half, percent + half)
 
 
 def _own_reason(film: _Film, n: int) -> NotMeasured | None:

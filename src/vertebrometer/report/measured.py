@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -38,6 +39,8 @@ Two readers' limits of agreement on the same body are about 12 points
 # What is worth saying but no reason to refuse a film: every ratio works without a spacing.
 _REMARKS: Final = frozenset({Reason.NO_SPACING.value})
 
+_TOO_WIDE: Final = NotMeasured(Reason.INTERVAL_TOO_WIDE)
+
 SOFTWARE: Final = Software("vertebrometer", __version__)
 
 
@@ -56,6 +59,7 @@ def measured_report(
     calibration: IntervalCalibration | None = None,
     sure_from: float = SURE_FROM,
     sure_within_points: float = SURE_WITHIN_POINTS,
+    widest_points: float = math.inf,
     elapsed_s: float = 0.0,
 ) -> FilmReport:
     """Measure the bodies of one film and write down all of it.
@@ -81,6 +85,9 @@ def measured_report(
         Widens the intervals; see `vertebrometer.compression.compressions`.
     sure_from, sure_within_points : float
         Least confidence, and largest half width of the interval, that count as sure.
+    widest_points : float, optional
+        Largest half width of an interval whose value is told at all, unless
+        `Reason.INTERVAL_TOO_WIDE` is overruled.
     """
     bodies = [_rounded(vertebra) for vertebra in vertebrae]
     if facing is Facing.UNKNOWN:
@@ -90,7 +97,11 @@ def measured_report(
     all_heights = [
         _rounded_heights(heights(body.points, aspect=film.aspect, mm_per_px=mm)) for body in bodies
     ]
-    results = compressions(to_measure, (film.aspect, 1.0), calibration=calibration)
+    pixel_rc = (film.aspect, 1.0)
+    results = compressions(to_measure, pixel_rc, calibration=calibration, widest_points=widest_points)
+    too_wide = any(value == _TOO_WIDE for result in results for value in result.values())
+    if too_wide and Reason.INTERVAL_TOO_WIDE in overruled:
+        results = compressions(to_measure, pixel_rc, calibration=calibration)
     reports = tuple(
         _body_report(
             n + 1,
@@ -110,7 +121,7 @@ def measured_report(
         film=film,
         facing=facing,
         facing_confidence=round(float(facing_confidence), 4),
-        quality=_quality(reasons, overruled, bodies, message),
+        quality=_quality(reasons, overruled, bodies, message, too_wide=too_wide),
         definition=definition,
         elapsed_s=round(float(elapsed_s), 3),
         vertebrae=reports,
@@ -153,10 +164,17 @@ def _plain(settings: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _quality(
-    reasons: Sequence[Reason], overruled: Sequence[Reason], bodies: Sequence[Vertebra], message: str | None
+    reasons: Sequence[Reason],
+    overruled: Sequence[Reason],
+    bodies: Sequence[Vertebra],
+    message: str | None,
+    *,
+    too_wide: bool,
 ) -> Quality:
     codes = tuple(dict.fromkeys(reason.value for reason in reasons))
     raised = {*reasons, *(reason for body in bodies for reason in body.reasons)}
+    if too_wide:
+        raised.add(Reason.INTERVAL_TOO_WIDE)
     ignored = tuple(dict.fromkeys(reason.value for reason in overruled if reason in raised))
     against = [code for code in codes if code not in ignored and code not in _REMARKS]
     if against and message is None:

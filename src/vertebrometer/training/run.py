@@ -77,6 +77,8 @@ class PointsSettings:
     """Largest part of its height that a body loses so."""
     fractured: float = 0.0
     """How often a crop shows a fractured body of a film that has some; else any body does."""
+    upside_down: float = 0.15
+    """How often a body is shown upside down."""
     negatives: float = 0.12
     """How often a crop shows no body."""
     validation_samples: int = 600
@@ -127,6 +129,7 @@ def run_points(config: Path, *, resume: bool = False, show_progress: bool = True
         squash_rate=settings.squash_rate,
         squash_largest=settings.squash_largest,
         fractured=settings.fractured,
+        upside_down=settings.upside_down,
         negatives=settings.negatives,
     )
     held_out = BodySource(_validation_choice(banks, settings.data), strength=0.5, squash_rate=0.3)

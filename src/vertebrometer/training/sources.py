@@ -192,6 +192,8 @@ class BodySource:
     """Largest part of its height that a body loses by squashing."""
     fractured: float = 0.0
     """How often a crop is taken from the fractured bodies of a film that has some."""
+    upside_down: float = 0.15
+    """How often superior and inferior change places, as in half of the looks at a body in use."""
     strength: float = 1.0
     """Of all chance in pose, shape and grey; 0 gives the plain crop."""
 
@@ -221,7 +223,7 @@ class BodySource:
             points, outline = displaced_points(points, wave), displaced_points(outline, wave)
         crop = _sampled(film.image, to_crop, self.side_px, source_rows, wave)
         upside = False
-        if rng.random() < 0.15 * self.strength:
+        if rng.random() < self.upside_down * self.strength:
             # Upside down a body is still a body: superior and inferior change places.
             crop, upside = crop[::-1].copy(), True
             points = np.column_stack([self.side_px - 1 - points[:, 0], points[:, 1]])[[5, 4, 3, 2, 1, 0]]

@@ -195,6 +195,7 @@ _REASON_MEANINGS: Final[dict[Reason, str]] = {
     Reason.NOT_A_LATERAL_SPINE: "Does not look like a lateral film of the spine",
     Reason.NO_SPACING: "The film states no pixel spacing",
     Reason.EXCLUDED_BY_READER: "Taken out by a reader",
+    Reason.INTERVAL_TOO_WIDE: "Interval of compression too wide",
 }
 # Numbered in the order in which the reasons came to be, so that none changes its code.
 REASON_TERMS: Final[dict[str, Term]] = {
