@@ -19,7 +19,7 @@ from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
 
 BODY_FROM: Final = 0.35
 """Below this chance a found body is dropped."""
-TOLD_FROM: Final = 0.4
+TOLD_FROM: Final = 0.2
 """Below this confidence a body is not told at all: its outline is a guess."""
 EXTRA_FROM: Final = 0.7
 """A body that the coarse stage missed is added from this chance on."""
