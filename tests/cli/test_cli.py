@@ -34,8 +34,8 @@ class FakeSettings:
 class FakeMeasurer:
     """Finds three bodies on every film, none on one that is flat below its first row."""
 
-    def __init__(self, settings):
-        self.settings = settings
+    def __init__(self, settings=None):
+        self.settings = settings or FakeSettings()
         self.model_hashes = {"bodies": "ab"}
 
     def measure(self, radiograph):
@@ -370,6 +370,13 @@ def test_the_pipeline_offers_what_the_command_line_asks_for():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert all(f"'{known.name}'" in done.stdout for known in fields(FakeSettings))
     assert done.stdout.rstrip().endswith("True True")
+
+
+def test_repeatability_is_written_to_a_folder_that_is_not_there_yet(film, tmp_path):
+    out = tmp_path / "new" / "repeat"
+    assert call("repeatability", film(), "--out", out) == 0
+    assert (out / "repeatability.csv").read_text().startswith("film,body,level")
+    assert "<svg" in (out / "repeatability.svg").read_text()
 
 
 def test_a_folder_that_cannot_be_written_is_said_so(film, tmp_path, capsys):

@@ -33,6 +33,9 @@ def repeatability(
     from vertebrometer.radiographs import find_films, read_radiograph
     from vertebrometer.repeatability import repeat
 
+    if out is not None:
+        # Made before the work, so that minutes of measuring are not lost to a folder that cannot be.
+        out.mkdir(parents=True, exist_ok=True)
     measurer = Measurer()
     rows = []
     left_out = 0
