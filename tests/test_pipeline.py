@@ -79,6 +79,15 @@ def test_every_body_has_a_value_or_a_reason():
         assert (body.percent is None) == isinstance(body.compression, NotMeasured)
 
 
+def test_a_value_less_sure_than_the_settings_allow_is_withheld_with_its_reason():
+    strict = Measurer(MeasureSettings(widest_points=0.01)).measure(lumbar().radiograph)
+    assert by_index(strict) == {}
+    told = [body.index for body in plain_report().vertebrae if body.percent is not None]
+    assert told
+    withheld = [strict.vertebrae[index - 1].compression for index in told]
+    assert withheld == [NotMeasured(Reason.INTERVAL_TOO_WIDE)] * len(told)
+
+
 def test_noise_is_not_measured():
     noise = np.random.default_rng(3).random((900, 700), dtype=np.float32)
     report = measurer().measure(Radiograph(image=noise))
