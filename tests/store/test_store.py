@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sqlite3
 import threading
 import time
@@ -239,6 +240,22 @@ def test_several_processes_may_open_a_new_store_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def opened(url: str) -> str:
+    try:
+        Store.open(url).close()
+    except Exception as error:  # noqa: BLE001
+        return repr(error)
+    return ""
+
+
+def test_several_processes_with_no_lock_in_common_may_open_a_new_store_at_once(tmp_path):
+    # SQLite does not wait where another process turns a new file to WAL.
+    with multiprocessing.get_context("spawn").Pool(6) as pool:
+        for n in range(12):
+            url = f"sqlite:///{tmp_path / f'{n}.db'}"
+            assert pool.map(opened, [url] * 6, chunksize=1) == [""] * 6
 
 
 def test_a_locked_store_is_said_to_be_busy_and_then_goes_on(tmp_path):

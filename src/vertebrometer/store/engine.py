@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from time import monotonic, sleep
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -24,6 +25,7 @@ from vertebrometer.errors import StoreBusyError, StoreError, StoreFullError
 BUSY_SECONDS: Final = 15.0
 TURN_SECONDS: Final = 20.0
 """How long a thread waits for the others of its process; senders wait 30 seconds or more for an answer."""
+_RETRY_SECONDS: Final = 0.02
 _MIGRATION_LOCK: Final = 8_652_173
 _LOCKED: Final = "the store is locked by another process; it will be tried again"
 _READ_ONLY: Final = "vertebrometer_read_only"
@@ -64,11 +66,25 @@ def open_engine(url: str, *, busy_s: float = BUSY_SECONDS) -> Engine:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
         _tame_sqlite(engine, busy_s)
     try:
-        migrate(engine)
+        _migrate_in_turn(engine, busy_s)
     except BaseException:
         engine.dispose()
         raise
     return engine
+
+
+def _migrate_in_turn(engine: Engine, busy_s: float) -> None:
+    """Migrate, and wait for others: SQLite's own wait does not cover the change of a new file to WAL."""
+    until = monotonic() + busy_s
+    while True:
+        try:
+            migrate(engine)
+        except StoreBusyError:
+            if monotonic() >= until:
+                raise
+            sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _options(url: str, busy_s: float) -> dict[str, Any]:
