@@ -311,13 +311,19 @@ def test_training_is_handed_its_configuration(monkeypatch, tmp_path):
     fake = types.ModuleType("vertebrometer.training")
     fake.run_segmentation = lambda config, *, resume: called.append(("segmentation", config.name, resume))
     fake.run_points = lambda config, *, resume: called.append(("points", config.name, resume))
+    fake.run_corners = lambda config, *, resume: called.append(("corners", config.name, resume))
     monkeypatch.setitem(sys.modules, "vertebrometer.training", fake)
     monkeypatch.setattr("vertebrometer.cli.train.find_spec", lambda _: object())
     config = tmp_path / "config.toml"
     config.write_text("")
     assert call("train", "segmentation", config) == 0
     assert call("train", "points", config, "--resume") == 0
-    assert called == [("segmentation", "config.toml", False), ("points", "config.toml", True)]
+    assert call("train", "corners", config) == 0
+    assert called == [
+        ("segmentation", "config.toml", False),
+        ("points", "config.toml", True),
+        ("corners", "config.toml", False),
+    ]
 
 
 def test_phantoms_are_made_as_asked(monkeypatch, tmp_path, capsys):

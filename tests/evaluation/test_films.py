@@ -183,6 +183,17 @@ def test_noise_shows_in_every_figure_and_intervals_hold_nine_of_ten():
     assert evaluation.intervals["all"].coverage_percent == pytest.approx(90, abs=5)
 
 
+def test_leaving_out_what_is_least_sure_pays_where_intervals_tell_large_errors():
+    calm, wild = films_of(0.3, count=30), films_of(2.0, count=6, seed=9)
+    truths = [*calm[0], *(replace(truth, file=f"wild-{n}.png") for n, truth in enumerate(wild[0]))]
+    reports = calm[1] | {f"wild-{n}": report for n, report in enumerate(wild[1].values())}
+    fall = evaluate_reports(reports, truths, repeats=50).least_sure_dropped
+    assert fall.value > 25
+    assert fall.low <= fall.value <= fall.high
+    even = evaluate_reports(calm[1], calm[0], repeats=50).least_sure_dropped
+    assert even.value < fall.value / 2
+
+
 def test_bands_part_the_bodies_among_them():
     truths, reports = films_of(0.3)
     errors = evaluate_reports(reports, truths, repeats=20).errors
@@ -224,6 +235,8 @@ def test_films_without_any_report_give_dashes_and_no_numbers():
 
 def test_an_evaluation_is_ready_for_json_and_for_markdown():
     truths, reports = films_of(0.4)
+    seen = [found.as_vertebra() for found in reports["film-0"].vertebrae]
+    reports["film-0"] = report_of([*seen[:2], body(100, 25, left=400), *seen[2:]])
     evaluation = evaluate_reports(reports, truths, repeats=20)
     assert json.loads(json.dumps(evaluation.to_dict()))["errors"]["all"]["n"] == evaluation.errors["all"].n
     widths = {

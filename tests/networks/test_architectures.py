@@ -95,7 +95,8 @@ def test_a_colour_film_is_refused():
 
 def test_an_unknown_network_is_refused_with_the_known_ones():
     with pytest.raises(
-        UnknownNameError, match="known are carn, densenet121, mrdn, points, r2unet, resnet50, resunet, unet"
+        UnknownNameError,
+        match="known are carn, corners, densenet121, mrdn, points, r2unet, resnet50, resunet, unet",
     ):
         build_network(NetworkConfig(name="vnet"))
 
@@ -167,3 +168,44 @@ def test_the_body_head_can_tell_the_middle_from_the_border():
     central[..., 12:20, 12:20] = 1.0
     aside[..., 12:20, 20:28] = 1.0
     assert not torch.allclose(network(central)["level"], network(aside)["level"], atol=1e-4)
+
+
+# The corner network
+
+
+def corner_network(**changes):
+    heads = PointHeads(points=3, hidden=8)
+    config = {"name": "corners", "width": 4, "depth": 2, "in_channels": 2, "heads": heads}
+    return build_network(NetworkConfig(**(config | changes))).eval()
+
+
+def test_the_corner_network_places_a_point_in_each_patch():
+    out = corner_network()(torch.randn(3, 12, 16, 16))
+    assert {name: tuple(value.shape) for name, value in out.items()} == {
+        "points": (3, 6, 2),
+        "spread": (3, 6, 2),
+        "heat": (3, 6, 16, 16),
+    }
+
+
+def test_superior_and_inferior_patches_are_read_alike():
+    network = corner_network()
+    torch.nn.init.normal_(network.widen.weight)
+    patches = torch.randn(2, 6, 2, 16, 16)
+    # Anterior, middle and posterior of the superior endplate, then those of the inferior one from the back.
+    turned = patches[:, [5, 4, 3, 2, 1, 0]]
+    one, other = (network(each.flatten(1, 2)) for each in (patches, turned))
+    for name in ("points", "spread"):
+        assert torch.allclose(one[name][:, [5, 4, 3, 2, 1, 0]], other[name], atol=1e-4)
+
+
+def test_anterior_and_posterior_patches_are_not_read_alike():
+    patch = torch.randn(1, 1, 2, 16, 16).expand(1, 6, 2, 16, 16)
+    points = corner_network()(patch.flatten(1, 2))["points"][0]
+    assert torch.allclose(points[0], points[5], atol=1e-4)
+    assert not torch.allclose(points[0], points[2], atol=1e-3)
+
+
+def test_a_corner_network_knows_three_kinds_of_points():
+    with pytest.raises(ValueError, match="3, got 6"):
+        corner_network(heads=PointHeads(points=6))

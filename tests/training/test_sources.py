@@ -14,7 +14,9 @@ from vertebrometer.geometry import Affine, polygon_area
 from vertebrometer.phantom import phantom_of
 from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS, SACRUM_SHARE
 from vertebrometer.segmentation.frames import crop_map, crop_of, normalised, pose_of
+from vertebrometer.segmentation.patches import PATCH_CHANNELS, PATCH_SIDE_PX, patches_of
 from vertebrometer.training.bank import bank_film, polygon_mask
+from vertebrometer.training.corner_source import CornerSource
 from vertebrometer.training.sources import (
     BodySource,
     CanvasSource,
@@ -231,3 +233,37 @@ def test_squashed_bodies_are_lower_than_the_true_ones(films):
 
     assert ratios(1.0).mean() < 0.92 * ratios(0.0).mean()
     assert ratios(1.0).min() < 0.7 * ratios(0.0).mean()
+
+
+# Patches of the points of one body.
+
+
+def test_the_truth_of_a_patch_is_the_point_of_the_film(films):
+    film = films[0]
+    body = next(b for b in film.truth.bodies if b.whole)
+    one = FilmChoice([replace(film, truth=replace(film.truth, bodies=(body,)))], {})
+    source = CornerSource.of(plain_source(one))
+    (sample,) = samples(source, 1)
+    assert sample["image"].shape == (6 * PATCH_CHANNELS, PATCH_SIDE_PX, PATCH_SIDE_PX)
+    # Without chance every patch is centred on its point, in the pose of the body.
+    assert sample["points"] == pytest.approx(np.full((6, 2), (PATCH_SIDE_PX - 1) / 2), abs=1e-3)
+    seen = patches_of(film.image.astype(np.float32) / 255, pose_of(body.points), body.points)
+    for given, wanted in zip(sample["image"], seen, strict=True):
+        assert np.corrcoef(given.ravel(), wanted.ravel())[0, 1] > 0.95
+
+
+def test_patches_are_taken_about_points_that_are_wrong_by_chance(choose):
+    drawn = samples(CornerSource.of(BodySource(choose)), 60)
+    off = np.concatenate([s["points"][s["points_valid"] > 0] - (PATCH_SIDE_PX - 1) / 2 for s in drawn])
+    assert 0.5 < np.abs(off).mean() < 6
+    assert np.abs(off.mean(axis=0)).max() < 1.5
+    for sample in drawn:
+        known = sample["points"][sample["points_valid"] > 0]
+        assert ((known > 0) & (known < PATCH_SIDE_PX - 1)).all()
+
+
+def test_patches_of_annotated_corners_teach_no_mid_endplate_points(films):
+    film = replace(films[0], truth=replace(films[0].truth, has_six_points=False), group="real")
+    for sample in samples(CornerSource.of(plain_source(FilmChoice([film], {}))), 5):
+        assert not sample["points_valid"][[1, 4]].any()
+        assert sample["points_valid"][[0, 2, 3, 5]].all()

@@ -36,6 +36,15 @@ def points(config: Config, resume: Resume = False) -> None:
     run_points(config, resume=resume)
 
 
+@app.command("corners")
+def corners(config: Config, resume: Resume = False) -> None:
+    """Train the network that looks closely at each of the six points of a body."""
+    _require_torch()
+    from vertebrometer.training import run_corners
+
+    run_corners(config, resume=resume)
+
+
 def _require_torch() -> None:
     if find_spec("torch") is None:
         msg = "training needs torch: pip install 'vertebrometer[train]'"

@@ -172,7 +172,7 @@ def _corner_errors(true: BodyTruth, found: ScoredBody) -> list[float]:
 
 def _rows_of(bodies: Sequence[BodyTruth]) -> tuple[float, float]:
     corners = [body.points.corners_rc for body in bodies]
-    return min(c[:, 0].min() for c in corners), max(c[:, 0].max() for c in corners)
+    return min(float(c[:, 0].min()) for c in corners), max(float(c[:, 0].max()) for c in corners)
 
 
 def _false_bodies(bodies: Sequence[BodyTruth], found: Sequence[ScoredBody], matched: set[int]) -> int:
@@ -181,7 +181,7 @@ def _false_bodies(bodies: Sequence[BodyTruth], found: Sequence[ScoredBody], matc
     top, bottom = _rows_of(bodies)
     return sum(
         m not in matched
-        and top < body.corners_rc[:, 0].mean() < bottom
+        and top < float(body.corners_rc[:, 0].mean()) < bottom
         and all(overlap(body.corners_rc, true.points.corners_rc) < MATCHED_FROM for true in bodies)
         for m, body in enumerate(found)
     )

@@ -32,6 +32,9 @@ FRACTURED_FROM_PERCENT: Final = 20.0
 BANDS_PERCENT: Final = (10.0, 20.0, 40.0)
 """Limits between bands of severity; a true value on a limit belongs to the higher band."""
 
+LEAST_SURE_SHARE: Final = 0.1
+"""Share of the values, those with the widest intervals, that is left out to see what intervals are worth."""
+
 _BAND_NAMES: Final = ("below 10 %", "10 to 20 %", "20 to 40 %", "from 40 %")
 
 
@@ -108,6 +111,8 @@ class Evaluation:
     """By group: all, fractured, bands of true severity, and the half with the narrowest intervals."""
     auroc_fractured: Estimate | None
     intervals: Mapping[str, IntervalScore | None]
+    least_sure_dropped: Estimate | None
+    """By how many percent the RMSE falls where the tenth of values with the widest intervals is left out."""
     levels_named_percent: float | None
     levels_right_percent: float | None
 
@@ -164,6 +169,7 @@ def evaluate_reports(
         errors={name: _value_errors(films, keep, draws) for name, keep in _groups(films).items()},
         auroc_fractured=_auroc(films, draws),
         intervals={name: _intervals(films, keep) for name, keep in _groups(films).items()},
+        least_sure_dropped=_dropped(films, draws),
         levels_named_percent=100 * len(named) / found if bodies and found else None,
         levels_right_percent=100 * sum(named) / len(named) if named else None,
     )
@@ -267,6 +273,24 @@ def _auroc(films: Sequence[FilmScore], draws: np.ndarray[Any, Any]) -> Estimate 
     groups = [_rows(film, lambda _: True) for film in films]
     value = area(np.concatenate(groups))
     return None if value is None else _estimate(value, groups, draws, area)
+
+
+def _dropped(films: Sequence[FilmScore], draws: np.ndarray[Any, Any]) -> Estimate | None:
+    def fall(rows: FloatArray) -> float | None:
+        error, width = np.square(rows[:, 0]), rows[:, 1]
+        whole = float(error.mean())
+        kept = error[width <= np.quantile(width, 1 - LEAST_SURE_SHARE)]
+        return 100 * (1 - float(np.sqrt(kept.mean() / whole))) if whole > 0 else None
+
+    groups = [
+        np.array(
+            [(p.measured - p.true, w) for p in film.pairs if (w := _width(p)) is not None], dtype=np.float64
+        ).reshape(-1, 2)
+        for film in films
+    ]
+    rows = np.concatenate(groups)
+    value = fall(rows) if len(rows) else None
+    return None if value is None else _estimate(value, groups, draws, fall)
 
 
 def _recall(films: Sequence[FilmScore], draws: np.ndarray[Any, Any]) -> Estimate:

@@ -15,6 +15,7 @@ def as_markdown(evaluation: Evaluation) -> str:
 
 def _films(e: Evaluation) -> list[str]:
     auroc = "-" if e.auroc_fractured is None else _estimate(e.auroc_fractured, 3)
+    dropped = "-" if e.least_sure_dropped is None else _estimate(e.least_sure_dropped, 1)
     rows = [
         ("films", str(len(e.films))),
         ("levels that count", f"{e.levels[0]}-{e.levels[1]}"),
@@ -24,6 +25,7 @@ def _films(e: Evaluation) -> list[str]:
         ("body yield, %", f"{e.body_yield_percent:.1f}"),
         ("corner error, median and 95th percentile, % of height", _pair(e)),
         ("AUROC of a compression of 20 % or more", auroc),
+        ("RMSE falls without the least sure tenth, %", dropped),
         ("levels named, %", _number(e.levels_named_percent, 1)),
         ("levels right of those named, %", _number(e.levels_right_percent, 1)),
     ]

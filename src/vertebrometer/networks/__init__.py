@@ -9,6 +9,7 @@ from torch import nn
 
 from vertebrometer.errors import UnknownNameError
 from vertebrometer.networks.carn import carn
+from vertebrometer.networks.cornernet import CORNER_OUTPUTS, CornerNetwork, cornernet
 from vertebrometer.networks.densenet121 import densenet121
 from vertebrometer.networks.mrdn import mrdn
 from vertebrometer.networks.pointnet import POINT_OUTPUTS, PointNetwork, pointnet, soft_argmax
@@ -21,10 +22,12 @@ from vertebrometer.networks.unet import unet
 
 __all__ = [
     "ARCHITECTURES",
+    "CORNER_OUTPUTS",
     "POINT_OUTPUTS",
     "REGRESSORS",
     "SEGMENTERS",
     "CarnReading",
+    "CornerNetwork",
     "MrdnReading",
     "NetworkConfig",
     "PointHeads",
@@ -40,6 +43,7 @@ ARCHITECTURES: Final[Mapping[str, Callable[[NetworkConfig], nn.Module]]] = {
     "resunet": resunet,
     "r2unet": r2unet,
     "points": pointnet,
+    "corners": cornernet,
     "resnet50": resnet50,
     "densenet121": densenet121,
     "carn": carn,

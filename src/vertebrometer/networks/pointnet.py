@@ -58,19 +58,24 @@ class PointNetwork(nn.Module):
         fine, bottom = self.body(crop)
         heat: Tensor = self.heat(fine)
         points_rc, log_variance = soft_argmax(heat, self.config.stem_stride)
-        pooled = self.hidden(_pooled_moments(bottom))
+        pooled = self.hidden(pooled_moments(bottom))
         # What a heat map says of its own spread is the start; the network learns how far to trust it.
         told = log_variance.detach()
         widening = self.widen(torch.cat([pooled, told.flatten(1)], dim=1)).view_as(told)
         return {
             "points": points_rc,
-            "spread": (told + widening.float()).clamp(*_LOG_VARIANCE_LIMITS),
+            "spread": spread_from(told, widening),
             "heat": heat,
             "mask": self.mask(fine),
             "body": self.is_body(pooled).squeeze(1),
             "level": self.level(pooled),
             "flags": self.flags(pooled),
         }
+
+
+def spread_from(told: Tensor, widening: Tensor) -> Tensor:
+    """Logarithm of a variance, from what a heat map tells and how far a network widens it."""
+    return (told + widening.float()).clamp(*_LOG_VARIANCE_LIMITS)
 
 
 def soft_argmax(heat: Tensor, stride: int = 1) -> tuple[Tensor, Tensor]:
@@ -108,7 +113,7 @@ def _mean_and_variance(weights: Tensor, stride: int) -> tuple[Tensor, Tensor]:
 _MOMENTS: Final = 5
 
 
-def _pooled_moments(features: Tensor) -> Tensor:
+def pooled_moments(features: Tensor) -> Tensor:
     """Pool features with weights 1, r, c, r^2, c^2: a plain mean would not know whether a body is central."""
     down, right = (_ruler(features, axis) for axis in (2, 3))
     weights = (1.0, down, right, down**2, right**2)

@@ -107,7 +107,7 @@ class NetworkConfig:
     stem_stride: Literal[1, 2, 4] = 1
     """The network works on an image this many times smaller; it makes that itself."""
     heads: PointHeads = field(default_factory=PointHeads)
-    """Only the point network has these."""
+    """Only the point network has these; the corner network has `points` of them, one for each kind."""
     mrdn: MrdnReading = field(default_factory=MrdnReading)
     """Only the MRDN has these."""
     carn: CarnReading = field(default_factory=CarnReading)

@@ -10,6 +10,7 @@ import numpy as np
 
 from vertebrometer.anatomy import Facing, Reason, SixPoints, Vertebra
 from vertebrometer.geometry import polygon_area
+from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.coarse import CoarseFinding, find_bodies
 from vertebrometer.segmentation.coarse_view import COARSE_PIXEL_MM, coarse_contrast, resampled
 from vertebrometer.segmentation.fine import FineReading, read_bodies
@@ -53,6 +54,7 @@ def segment(
     pixel_mm: float | None,
     coarse: Predictor,
     points: Predictor,
+    corners: Predictor | None = None,
     facing: Facing = Facing.UNKNOWN,
     pinned: Mapping[int, str] | None = None,
 ) -> Segmentation:
@@ -67,7 +69,9 @@ def segment(
     pixel_mm : float or None
         Width of a pixel where known; without it the scale is found from the bodies.
     coarse, points : Predictor
-        The two trained networks.
+        The trained networks that find bodies and look at each.
+    corners : Predictor, optional
+        The trained network that looks closely at each point; without it points stay where `points` put them.
     facing : Facing
         Given by a reader; UNKNOWN lets the film tell.
     pinned : mapping, optional
@@ -79,6 +83,8 @@ def segment(
     finding, mirrored, side, confidence = _facing_left(film, coarse, pixel_mm, facing)
     level_film = np.ascontiguousarray(film[:, ::-1]) if mirrored else film
     readings = _readings(level_film, finding, points)
+    if corners is not None:
+        readings = look_closely(level_film, readings, corners)
     sacrum = _sacrum_follows(finding, readings)
     vertebrae = _vertebrae(readings, level_film.shape, sacrum, pinned)
     back = _Back(mirrored, film.shape[1], scale)

@@ -6,11 +6,13 @@ import hashlib
 import logging
 import pickle
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import PHANTOM_EDITION
+from vertebrometer.projection.density import BoneDensity
 from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, other_bank, phantom_bank
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,41 @@ class CtFolder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SurfaceSpine:
+    """A spine known by closed surfaces of its vertebrae, given bone of assumed density and projected.
+
+    Either `files` names one Wavefront OBJ file for each of `levels`, or `vertices`
+    and `faces` name tables that hold all of them.
+    """
+
+    name: str
+    folder: Path
+    levels: tuple[str, ...]
+    """From the top."""
+    files: tuple[str, ...] = ()
+    vertices: str = ""
+    faces: str = ""
+    unit_mm: float = 1.0
+    """Length of a unit of the files."""
+    axes: str = "ALS"
+    """Where the three coordinates point to: a letter each of A or P, L or R, S or I."""
+    densities: tuple[BoneDensity, ...] = (BoneDensity(),)
+    """The spine is taken once with each."""
+    films: int = 60
+    """With each density."""
+    seed: int = 5_500_000
+
+    def __post_init__(self) -> None:
+        if bool(self.files) == bool(self.vertices and self.faces):
+            msg = f"surfaces of {self.name}: give either files, or vertices and faces"
+            raise SettingsError(msg)
+        if self.files and len(self.files) != len(self.levels):
+            wanted, got = len(self.levels), len(self.files)
+            msg = f"surfaces of {self.name}: {wanted} levels want as many files, got {got}"
+            raise SettingsError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataSettings:
     """Sources of training films and how often each is drawn."""
 
@@ -56,6 +93,8 @@ class DataSettings:
     other_seed: int = 6_000_000
     films: tuple[FilmFolder, ...] = ()
     ct: tuple[CtFolder, ...] = ()
+    surfaces: tuple[SurfaceSpine, ...] = ()
+    """Drawn together with the CT, by `ct_weight`."""
     validation_phantoms: int = 40
     validation_seed: int = 3_000_000
     validation_real_share: float = 0.5
@@ -65,6 +104,8 @@ class DataSettings:
     films_terms: str = "not stated"
     ct_credit: str = "CT of the user, projected"
     ct_terms: str = "not stated"
+    surfaces_credit: str = "surfaces of the user, projected"
+    surfaces_terms: str = "not stated"
     bank: Path = field(default_factory=lambda: Path("runs/bank"))
     """Folder in which made films are kept, so that a resumed or second run need not make them again."""
 
@@ -136,6 +177,8 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
         # Film n is the same whatever their number is, so a larger bank goes on from a smaller one.
         key = ("ct", ct.folder.as_posix(), ct.seed, ct.leave_out, pixel_mm)
         training += _kept(bank, key, lambda first, ct=ct: _projections(ct, base, pixel_mm, first), ct.films)  # type: ignore[misc]
+    for spine in data.surfaces:
+        training += _surface_films(spine, bank, base, pixel_mm)
     return Banks(tuple(training), tuple(validation))
 
 
@@ -159,6 +202,37 @@ def _projections(ct: CtFolder, base: Path, pixel_mm: float, first: int) -> Itera
         raise SettingsError(msg)
     spines = [load_paths(path) for path in paths]
     for number, (radiograph, truth) in enumerate(projected_films(spines, ct.films, seed=ct.seed)):
+        if number >= first:
+            yield bank_film(radiograph, truth, pixel_mm=pixel_mm, group="ct")
+
+
+def _surface_films(spine: SurfaceSpine, bank: Path, base: Path, pixel_mm: float) -> Iterator[BankFilm]:
+    key = ("surfaces", settings_as_dict(replace(spine, films=0)), pixel_mm)
+    count = spine.films * len(spine.densities)
+    return _kept(bank, key, lambda first: _of_surfaces(spine, base, pixel_mm, first), count)
+
+
+def _of_surfaces(spine: SurfaceSpine, base: Path, pixel_mm: float, first: int) -> Iterator[BankFilm]:
+    from vertebrometer.projection import (  # noqa: PLC0415 (as above)
+        projected_films,
+        read_surface,
+        read_surfaces_csv,
+        spine_of_surfaces,
+    )
+
+    folder = base / spine.folder
+    if spine.files:
+        named = zip(spine.levels, spine.files, strict=True)
+        surfaces = {level: read_surface(folder / file) for level, file in named}
+    else:
+        surfaces = read_surfaces_csv(folder / spine.vertices, folder / spine.faces, spine.levels)
+    scaled = {level: (points * spine.unit_mm, faces) for level, (points, faces) in surfaces.items()}
+    spines = [
+        spine_of_surfaces(f"{spine.name}-{n}", scaled, density=density, axes=spine.axes)
+        for n, density in enumerate(spine.densities)
+    ]
+    count = spine.films * len(spines)
+    for number, (radiograph, truth) in enumerate(projected_films(spines, count, seed=spine.seed)):
         if number >= first:
             yield bank_film(radiograph, truth, pixel_mm=pixel_mm, group="ct")
 

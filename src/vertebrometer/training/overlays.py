@@ -47,6 +47,23 @@ def draw_points(batch: Batch, outputs: Mapping[str, Tensor]) -> NDArray[np.uint8
     return np.concatenate(panels, axis=1)
 
 
+def draw_patches(batch: Batch, outputs: Mapping[str, Tensor]) -> NDArray[np.uint8]:
+    """Mark true points in blue and found ones in orange on the close patches, a body in each row."""
+    rows = []
+    found, true = outputs["points"].float().cpu(), batch["points"]
+    for number, image in enumerate(batch["image"]):
+        panels = []
+        for place, patch in enumerate(image[::2]):
+            panel = np.repeat(np.repeat(_grey(patch[None]), 3, axis=0), 3, axis=1)
+            for kind, colour in ((true, _TRUTH), (found, _FOUND)):
+                row, col = kind[number, place].tolist()
+                if colour is _FOUND or batch["points_valid"][number, place] > 0:
+                    cv2.circle(panel, (round(3 * col + 1), round(3 * row + 1)), 2, colour, -1, cv2.LINE_AA)
+            panels.append(panel)
+        rows.append(np.concatenate(panels, axis=1))
+    return np.concatenate(rows, axis=0)
+
+
 def _grey(image: Tensor) -> NDArray[np.uint8]:
     """Stretch the first channel to 0-255 for the eye alone."""
     values = image[0].numpy()

@@ -10,19 +10,21 @@ from typing import Literal, cast
 
 import torch
 
-from vertebrometer.anatomy import LEVELS
+from vertebrometer.anatomy import LEVELS, POINT_NAMES
 from vertebrometer.config import read_settings
 from vertebrometer.errors import SettingsError
-from vertebrometer.networks import POINT_OUTPUTS, NetworkConfig, build_network
-from vertebrometer.runtime import InputCard, TrainedOn
+from vertebrometer.networks import CORNER_OUTPUTS, POINT_OUTPUTS, NetworkConfig, build_network
+from vertebrometer.runtime import InputCard, OnnxPredictor, TrainedOn
 from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS, COARSE_PIXEL_MM
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, DEPTH_SHARE
+from vertebrometer.segmentation.patches import PATCH_SIDE_PX, PATCHES_PER_DEPTH
 from vertebrometer.training.checkpoints import BEST, LAST, load_network
+from vertebrometer.training.corner_source import CornerSource
 from vertebrometer.training.data import Banks, DataSettings, load_banks
 from vertebrometer.training.export import card_for, export_onnx
 from vertebrometer.training.loop import Draw, Fitted, LossOf, Validate, fit
 from vertebrometer.training.losses import MaskLoss, PointLoss
-from vertebrometer.training.overlays import draw_masks, draw_points
+from vertebrometer.training.overlays import draw_masks, draw_patches, draw_points
 from vertebrometer.training.samples import SampleSource, fixed_batches
 from vertebrometer.training.settings import TrainingSettings
 from vertebrometer.training.sources import BodySource, CanvasSource, CoarseSource, FilmChoice
@@ -36,6 +38,7 @@ _STATISTICS = 192
 
 # The heat maps are only a means; leaving them out keeps the exported network quick.
 _POINT_OUTPUTS = tuple(name for name in POINT_OUTPUTS if name != "heat")
+_CORNER_OUTPUTS = tuple(name for name in CORNER_OUTPUTS if name != "heat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,27 @@ class PointsSettings:
         if self.run.network.heads.levels != len(LEVELS):
             msg = f"network.heads.levels must be {len(LEVELS)}, one for each of {LEVELS[0]} to {LEVELS[-1]}"
             raise SettingsError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CornerSettings:
+    """Settings file of ``vertebrometer train corners``."""
+
+    run: TrainingSettings
+    data: DataSettings = field(default_factory=DataSettings)
+    loss: PointLoss = field(default_factory=PointLoss)
+    bank_mm: float = 0.3
+    squash_rate: float = 0.45
+    """How often a body is compressed in the picture."""
+    squash_largest: float = 0.5
+    """Largest part of its height that a body loses so."""
+    fractured: float = 0.0
+    """How often patches are of a fractured body of a film that has some; else of any body."""
+    upside_down: float = 0.35
+    """How often a body is shown upside down."""
+    validation_samples: int = 400
+    name: str = "corners"
+    version: str = "1"
 
 
 def run_segmentation(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
@@ -147,6 +171,35 @@ def run_points(config: Path, *, resume: bool = False, show_progress: bool = True
     return export_points(settings, run.out, trained_on(settings.data, banks))
 
 
+def run_corners(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
+    """Train the network that looks closely at each point, as the settings file says; return its ONNX file."""
+    settings = read_settings(config, CornerSettings)
+    run = _placed(settings.run, config)
+    banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=config.parent)
+    source = BodySource(
+        FilmChoice(banks.training, settings.data.weights),
+        squash_rate=settings.squash_rate,
+        squash_largest=settings.squash_largest,
+        fractured=settings.fractured,
+        upside_down=settings.upside_down,
+    )
+    held_out = BodySource(_validation_choice(banks, settings.data), strength=0.5, squash_rate=0.3)
+    batches = fixed_batches(
+        CornerSource.of(held_out), samples=settings.validation_samples, batch_size=50, seed=7
+    )
+    _fit(
+        run,
+        CornerSource.of(source),
+        settings.loss,
+        PointScore(batches),
+        draw_patches,
+        base=config.parent,
+        resume=resume,
+        show=show_progress,
+    )
+    return export_corners(settings, run.out, trained_on(settings.data, banks))
+
+
 def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
     """Write the checkpoint that the settings name as ONNX with its card."""
     network, facts = load_network(_checkpoint(settings.run, out))
@@ -172,7 +225,7 @@ def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequ
         terms=_TERMS,
         metrics=facts["metrics"],
         notes=f"channels of mask, as logits: {', '.join(COARSE_CHANNELS[: config.out_channels])}"
-        + _started(settings.run),
+        + _started(settings.run, out),
     )
     path = out / f"{settings.name}.onnx"
     side = settings.side_px // config.multiple_of * config.multiple_of
@@ -202,11 +255,43 @@ def export_points(settings: PointsSettings, out: Path, sources: Sequence[Trained
         terms=_TERMS,
         metrics=facts["metrics"],
         notes="front of the spine on the left, superior endplate on top; body_px is the depth of the body"
-        + _started(settings.run),
+        + _started(settings.run, out),
     )
     path = out / f"{settings.name}.onnx"
     example = torch.rand(2, 1, CROP_SIDE_PX, CROP_SIDE_PX)
     export_onnx(network, example, _POINT_OUTPUTS, card, path, any_size=False, half=True)
+    return path
+
+
+def export_corners(settings: CornerSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
+    """Write the checkpoint that the settings name as ONNX with its card."""
+    network, facts = load_network(_checkpoint(settings.run, out))
+    config = cast("NetworkConfig", network.config)
+    channels = len(POINT_NAMES) * config.in_channels
+    card = card_for(
+        network,
+        config,
+        name=settings.name,
+        version=settings.version,
+        input_card=InputCard(
+            scale="body",
+            rows_px=PATCH_SIDE_PX,
+            cols_px=PATCH_SIDE_PX,
+            multiple_of_px=config.multiple_of,
+            channels=channels,
+            body_px=PATCHES_PER_DEPTH,
+            grey="mean 0 and SD 1 over the wide patch, air dark and bone bright",
+        ),
+        outputs=_CORNER_OUTPUTS,
+        trained_on=sources,
+        terms=_TERMS,
+        metrics=facts["metrics"],
+        notes="six points, a close and a wide patch of each; front of the spine on the left, inferior "
+        "patches upside down; body_px is the depth of the body" + _started(settings.run, out),
+    )
+    path = out / f"{settings.name}.onnx"
+    example = torch.rand(2, channels, PATCH_SIDE_PX, PATCH_SIDE_PX)
+    export_onnx(network, example, _CORNER_OUTPUTS, card, path, any_size=False, half=True)
     return path
 
 
@@ -220,9 +305,17 @@ def _checkpoint(run: TrainingSettings, out: Path) -> Path:
     return out / (LAST if run.exported == "last" else BEST)
 
 
-def _started(run: TrainingSettings) -> str:
+_ORIGIN = "started-from.txt"
+"""Version of the weights that a run learned on from: others may be shipped when it is exported."""
+
+
+def _started(run: TrainingSettings, out: Path) -> str:
     """Words on the weights that a run learned on from; what these saw counts too."""
-    return f"; learned on from {run.start_from}, whose card says what it saw" if run.start_from else ""
+    if not run.start_from:
+        return ""
+    told = out / _ORIGIN
+    version = f" version {told.read_text(encoding='utf-8')}" if told.exists() else ""
+    return f"; learned on from {run.start_from}{version}, whose card says what it saw"
 
 
 def trained_on(data: DataSettings, banks: Banks) -> list[TrainedOn]:
@@ -234,8 +327,13 @@ def trained_on(data: DataSettings, banks: Banks) -> list[TrainedOn]:
         out.append(TrainedOn(name=name, terms="Apache-2.0", films=groups.count("other")))
     if data.films:
         out.append(TrainedOn(name=data.films_credit, terms=data.films_terms, films=groups.count("real")))
+    of_surfaces = sum(spine.films * len(spine.densities) for spine in data.surfaces)
     if data.ct:
-        out.append(TrainedOn(name=data.ct_credit, terms=data.ct_terms, films=groups.count("ct")))
+        films = groups.count("ct") - of_surfaces
+        out.append(TrainedOn(name=data.ct_credit, terms=data.ct_terms, films=films))
+    if data.surfaces:
+        name, terms = data.surfaces_credit, data.surfaces_terms
+        out.append(TrainedOn(name=name, terms=terms, films=of_surfaces))
     return out
 
 
@@ -271,7 +369,10 @@ def _fit(
     network = build_network(run.network)
     if run.start_from and not last.exists():
         views = fixed_batches(source, samples=_STATISTICS, batch_size=_STATISTICS, seed=run.seed)
-        start_from_exported(network, exported_path(run.start_from, base), views[0]["image"])
+        origin = exported_path(run.start_from, base)
+        start_from_exported(network, origin, views[0]["image"])
+        run.out.mkdir(parents=True, exist_ok=True)
+        (run.out / _ORIGIN).write_text(OnnxPredictor(origin).card.version, encoding="utf-8")
     return fit(
         network,
         source,

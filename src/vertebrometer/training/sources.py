@@ -181,6 +181,17 @@ def _warp(image: NDArray[np.uint8], to_view: Affine, side_px: int) -> GrayImage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class DrawnBody:
+    """One body in its crop."""
+
+    crop: GrayImage
+    points: PointsRC
+    """The six points in pixels of the crop."""
+    outline: PointsRC
+    upside_down: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class BodySource:
     """Crops of one body each, as the fine network sees them, and some of no body at all."""
 
@@ -206,19 +217,28 @@ class BodySource:
         if rng.random() < self.negatives or not whole:
             return self._negative(film, rng)
         bodies = whole if rng.random() < 0.93 else list(film.truth.bodies)
-        broken = [body for body in whole if body.fracture != "none"]
-        if broken and self.fractured and rng.random() < self.fractured:
-            bodies = broken
-        return self._positive(film, bodies[int(rng.integers(len(bodies)))], rng)
+        return self._positive(film, self.one_of(film, bodies, rng), rng)
 
     def _positive(self, film: BankFilm, body: BodyTruth, rng: np.random.Generator) -> Sample:
+        return self._sample(film, body, self.draw(film, body, rng), rng)
+
+    def one_of(self, film: BankFilm, bodies: Sequence[BodyTruth], rng: np.random.Generator) -> BodyTruth:
+        """Draw one of `bodies`, or of the film's fractured ones as often as asked for."""
+        broken = [body for body in film.truth.bodies if body.whole and body.fracture != "none"]
+        if broken and self.fractured and rng.random() < self.fractured:
+            bodies = broken
+        return bodies[int(rng.integers(len(bodies)))]
+
+    def draw(self, film: BankFilm, body: BodyTruth, rng: np.random.Generator) -> DrawnBody:
+        """Cut one body out, by chance moved, turned, squashed, warped and upside down; greys as they are."""
         to_crop = crop_map(self._jittered(pose_of(body.points), rng), self.side_px)
         points = to_crop(body.points.points_rc)
         outline = to_crop(body.contour_rc)
         source_rows, knots = self._squash(points, rng)
         if knots is not None:
             points, outline = squash_points(points, knots), squash_points(outline, knots)
-        wave = elastic(rng, self.side_px, 2.5 * self.strength) if rng.random() < 0.5 * self.strength else None
+        largest = 2.5 * self.strength * self.side_px / CROP_SIDE_PX
+        wave = elastic(rng, self.side_px, largest) if rng.random() < 0.5 * self.strength else None
         if wave is not None:
             points, outline = displaced_points(points, wave), displaced_points(outline, wave)
         crop = _sampled(film.image, to_crop, self.side_px, source_rows, wave)
@@ -228,7 +248,11 @@ class BodySource:
             crop, upside = crop[::-1].copy(), True
             points = np.column_stack([self.side_px - 1 - points[:, 0], points[:, 1]])[[5, 4, 3, 2, 1, 0]]
             outline = np.column_stack([self.side_px - 1 - outline[:, 0], outline[:, 1]])
-        return self._sample(film, body, crop, (points, outline), rng, knows_level=not upside)
+        return DrawnBody(crop, points, outline, upside)
+
+    def greys(self, crop: GrayImage, rng: np.random.Generator) -> GrayImage:
+        """Change greys by chance, as much as `strength` says."""
+        return vary_grey(_stretched(crop), rng, strength=self.strength) if self.strength > 0 else crop
 
     def _jittered(self, pose: BodyPose, rng: np.random.Generator) -> BodyPose:
         wide = 2.0 if rng.random() < 0.15 else 1.0
@@ -250,14 +274,11 @@ class BodySource:
         self,
         film: BankFilm,
         body: BodyTruth,
-        crop: GrayImage,
-        shape: tuple[PointsRC, PointsRC],
+        drawn: DrawnBody,
         rng: np.random.Generator,
-        *,
-        knows_level: bool,
     ) -> Sample:
-        points, outline = shape
-        crop = vary_grey(_stretched(crop), rng, strength=self.strength) if self.strength > 0 else crop
+        points, outline = drawn.points, drawn.outline
+        crop = self.greys(drawn.crop, rng)
         six = film.truth.has_six_points
         known = np.array([1, six, 1, 1, six, 1], np.float32)
         inside = ((points > 1) & (points < self.side_px - 2)).all(axis=1)
@@ -271,7 +292,7 @@ class BodySource:
             "mask_valid": np.full((1, 1, 1), 1.0 if six else 0.3, np.float32),
             "body": np.float32(1.0),
             "body_valid": np.float32(1.0),
-            "level": np.int64(LEVELS.index(body.level) if knows_level else -1),
+            "level": np.int64(-1 if drawn.upside_down else LEVELS.index(body.level)),
             "flags": np.array(
                 [body.implant == "metal", body.implant == "cement", not body.whole], np.float32
             ),
@@ -282,7 +303,7 @@ class BodySource:
         """Draw a crop that is not centred on a body: a disc, the sacrum, anything else."""
         pose = self._elsewhere(film, rng)
         crop = _sampled(film.image, crop_map(pose, self.side_px), self.side_px, None, None)
-        crop = vary_grey(_stretched(crop), rng, strength=self.strength) if self.strength > 0 else crop
+        crop = self.greys(crop, rng)
         nothing = np.zeros((1, self.side_px, self.side_px), np.float32)
         return {
             "image": normalised(crop)[None],

@@ -1,0 +1,72 @@
+"""Training samples of the corner network: the patches of one body, about points that are a little wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from vertebrometer.anatomy import SixPoints
+from vertebrometer.geometry import Affine
+from vertebrometer.segmentation.frames import CROP_SIDE_PX, pose_of
+from vertebrometer.segmentation.patches import PATCH_SIDE_PX, patch_map, patches_of
+from vertebrometer.training.sources import BodySource, Sample
+from vertebrometer.types import PointsRC
+
+FINE_SIDE_PX = 2 * CROP_SIDE_PX
+"""Side of the crop that patches are cut from: as fine as a patch."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CornerSource:
+    """Patches about the points of a body, as wrong as the point network leaves them."""
+
+    bodies: BodySource
+    errors: tuple[float, ...] = (0.008, 0.02, 0.05)
+    """How wrong points are, as standard deviations in depths of the body; one is drawn for each body."""
+    shares: tuple[float, ...] = (0.4, 0.4, 0.2)
+    """How often each is drawn."""
+
+    @classmethod
+    def of(cls, bodies: BodySource) -> CornerSource:
+        """Take the bodies of a source, in crops of `FINE_SIDE_PX`."""
+        return cls(replace(bodies, side_px=FINE_SIDE_PX, negatives=0.0))
+
+    def sample(self, rng: np.random.Generator, /) -> Sample:
+        """Draw a body: `image` (12, s, s), `points` (6, 2) in pixels of each patch, `points_valid` (6,)."""
+        while True:
+            film = self.bodies.choose(rng)
+            whole = [body for body in film.truth.bodies if body.whole]
+            if whole:
+                break
+        drawn = self.bodies.draw(film, self.bodies.one_of(film, whole, rng), rng)
+        crop = self.bodies.greys(drawn.crop, rng)
+        told = self._told(drawn.points, rng)
+        pose = pose_of(told)
+        truth = np.concatenate(
+            [
+                patch_map(pose, middle, number)(point[None])
+                for number, (middle, point) in enumerate(zip(told.points_rc, drawn.points, strict=True))
+            ]
+        )
+        six = film.truth.has_six_points
+        known = np.array([1, six, 1, 1, six, 1], np.float32)
+        seen = ((drawn.points > 1) & (drawn.points < FINE_SIDE_PX - 2)).all(axis=1)
+        near = ((truth > 0) & (truth < PATCH_SIDE_PX - 1)).all(axis=1)
+        return {
+            "image": patches_of(crop, pose, told),
+            "points": truth.astype(np.float32),
+            "points_valid": known * (seen & near).astype(np.float32),
+        }
+
+    def _told(self, points: PointsRC, rng: np.random.Generator) -> SixPoints:
+        """Return points as another network might tell them: moved together, and each for itself."""
+        true = pose_of(SixPoints(points))
+        error = float(rng.choice(self.errors, p=self.shares)) * self.bodies.strength
+        moved = Affine.about(
+            true.centre_rc,
+            true.centre_rc + rng.normal(0, 0.5 * error, 2) * true.depth_px,
+            turn_deg=float(rng.normal(0, 40 * error)),
+            zoom=float(np.exp(rng.normal(0, 0.5 * error))),
+        )
+        return SixPoints(moved(points) + rng.normal(0, error, points.shape) * true.depth_px)

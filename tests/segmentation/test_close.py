@@ -1,0 +1,128 @@
+"""Facts about the close look: patches lie where they should, and what they show comes back exact."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from vertebrometer.anatomy import SixPoints
+from vertebrometer.phantom import phantom_of
+from vertebrometer.segmentation.close import look_closely
+from vertebrometer.segmentation.fine import FineReading
+from vertebrometer.segmentation.frames import pose_of
+from vertebrometer.segmentation.patches import (
+    INFERIOR,
+    PATCH_CHANNELS,
+    PATCH_SIDE_PX,
+    patch_map,
+    patches_of,
+    points_of_patches,
+)
+
+MIDDLE = (PATCH_SIDE_PX - 1) / 2
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    return phantom_of(11, field="lumbar", pixel_mm=0.4)
+
+
+@pytest.fixture(scope="module")
+def whole(phantom):
+    return [body.points for body in phantom.truth.bodies if body.whole]
+
+
+def test_a_patch_is_centred_on_its_point_and_level_with_its_body(whole):
+    six = whole[2]
+    pose = pose_of(six)
+    for number, point in enumerate(six.points_rc):
+        to_patch = patch_map(pose, point, number)
+        assert to_patch(point[None])[0] == pytest.approx([MIDDLE, MIDDLE])
+        back = to_patch((point + pose.backward_rc)[None])[0] - MIDDLE
+        assert back[0] == pytest.approx(0.0, abs=1e-9)
+        assert back[1] > 0
+
+
+def test_in_every_patch_the_disc_lies_above_and_the_body_below(whole):
+    six = whole[2]
+    pose = pose_of(six)
+    for number, point in enumerate(six.points_rc):
+        centre = patch_map(pose, point, number)(six.centre_rc[None])[0]
+        assert centre[0] > MIDDLE, INFERIOR[number]
+
+
+def test_patches_of_bodies_of_any_size_show_the_same_share_of_them(whole):
+    small = SixPoints(whole[1].points_rc * 0.5)
+    for six in (whole[1], small):
+        pose = pose_of(six)
+        lengths = [
+            np.linalg.det(patch_map(pose, point, n).matrix) * pose.depth_px**2
+            for n, point in enumerate(six.points_rc)
+        ]
+        assert np.abs(lengths) == pytest.approx([np.abs(lengths[0])] * 6)
+        # 48 pixels are about two fifths of the depth.
+        assert 0.35 < PATCH_SIDE_PX / np.sqrt(abs(lengths[0])) < 0.5
+
+
+def test_the_wide_patch_shows_the_close_one_in_its_middle(phantom, whole):
+    patches = patches_of(phantom.radiograph.image, pose_of(whole[2]), whole[2])
+    assert patches.shape == (6 * PATCH_CHANNELS, PATCH_SIDE_PX, PATCH_SIDE_PX)
+    for close, wide in zip(patches[::2], patches[1::2], strict=True):
+        # 40 close pixels are 16 wide ones.
+        shrunk = cv2.resize(close[4:44, 4:44], (16, 16), interpolation=cv2.INTER_AREA)
+        assert np.corrcoef(shrunk.ravel(), wide[16:32, 16:32].ravel())[0, 1] > 0.9
+
+
+def reading_of(points, sd_px=2.0):
+    return FineReading(
+        points=points,
+        point_sd_px=np.full((6, 2), sd_px),
+        contour_rc=points.points_rc,
+        corners_found=True,
+        broken=False,
+        merged=False,
+        is_body=1.0,
+        level_log_chance=np.zeros(27),
+        metal=0.0,
+        cement=0.0,
+        cut=0.0,
+        pose=pose_of(points),
+    )
+
+
+def test_what_a_perfect_network_sees_in_patches_comes_back_exact(phantom, whole):
+    rng = np.random.default_rng(1)
+    told = [SixPoints(six.points_rc + rng.normal(0, 2.0, (6, 2))) for six in whole]
+    true = np.stack(
+        [
+            np.concatenate(
+                [
+                    patch_map(pose_of(wrong), middle, n)(point[None])
+                    for n, (middle, point) in enumerate(zip(wrong.points_rc, six.points_rc, strict=True))
+                ]
+            )
+            for wrong, six in zip(told, whole, strict=True)
+        ]
+    )
+    seen = []
+
+    def perfect(batch):
+        first = sum(seen)
+        seen.append(len(batch))
+        return {"points": true[first : first + len(batch)], "spread": np.full((len(batch), 6, 2), -2.0)}
+
+    found = look_closely(phantom.radiograph.image, [reading_of(six) for six in told], perfect)
+    for reading, six in zip(found, whole, strict=True):
+        assert np.abs(reading.points.points_rc - six.points_rc).max() < 0.01
+        assert reading.point_sd_px.max() < 1.0
+
+
+def test_points_of_patches_that_are_in_their_middle_stay(whole):
+    six = whole[0]
+    stayed = points_of_patches(np.full((6, 2), MIDDLE), pose_of(six), six)
+    assert stayed.points_rc == pytest.approx(six.points_rc)
+
+
+def test_no_bodies_are_no_patches(phantom):
+    assert look_closely(phantom.radiograph.image, [], lambda batch: {}) == []
