@@ -14,8 +14,10 @@ from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, SixPoints, truth
 from vertebrometer.errors import SettingsError, TruthFileError
 from vertebrometer.experiment.films import film_of_truth, hash_of, load_film, save_film
 from vertebrometer.experiment.folder import check_folder, read_folder
+from vertebrometer.experiment.segmenting import CanvasSource
 from vertebrometer.experiment.settings import (
     DataSettings,
+    FilmAugmentation,
     FilmFolder,
     PhantomFilms,
     Regressor,
@@ -196,3 +198,39 @@ def test_a_film_without_corners_is_named(tmp_path):
     settings = FilmFolder(folder=Path("films"), masks="", corners="truth.json")
     with pytest.raises(TruthFileError, match=r"no corners of other\.png"):
         check_folder(settings, tmp_path)
+
+
+# Windows that segmenters are trained on
+
+
+def windows(film, window_px, count=40):
+    still = FilmAugmentation(turn_deg=0, shift=0, zoom=0, grey=0, window_px=window_px)
+    source = CanvasSource([film], still)
+    return [source.sample(np.random.default_rng(n)) for n in range(count)]
+
+
+def test_a_window_larger_than_the_film_shows_all_of_it_and_a_smaller_one_no_padding():
+    film = prepared()  # 240 x 140 on 160 x 160: full height, 93 columns
+    for sample in windows(film, (160, 128)):
+        assert sample["image"].shape == sample["mask"].shape == (1, 160, 128)
+        assert sample["mask"].sum() == pytest.approx(film.share.sum() / 255, rel=1e-3)
+    _, _, left, right = film.inside
+    ruler = replace(film, canvas=np.tile(np.arange(160, dtype=np.uint8), (160, 1)))
+    columns = [(sample["image"][0, 0] * 0.25 + 0.5) * 255 for sample in windows(ruler, (96, 64))]
+    assert min(seen[0] for seen in columns) >= left - 0.5
+    assert max(seen[-1] for seen in columns) <= right - 0.5
+    assert len({round(float(seen[0])) for seen in columns}) > 5
+
+
+def test_a_window_shows_picture_and_mask_alike():
+    for sample in windows(prepared(), (96, 64), count=10):
+        image = sample["image"][0]
+        bright = image > np.percentile(image, 50)
+        if 0.2 < sample["mask"].mean() < 0.8:
+            assert np.corrcoef(bright.ravel(), sample["mask"][0].ravel())[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("window_px", [(64, 0), (-16, 64)])
+def test_a_window_has_rows_and_columns(window_px):
+    with pytest.raises(SettingsError, match="rows and columns above 0"):
+        FilmAugmentation(window_px=window_px)

@@ -85,6 +85,13 @@ def check_networks(settings: ExperimentSettings) -> None:
         if settings.data.canvas_px % step:
             msg = f"{segmenter.name} wants a canvas_px that is a multiple of {step}"
             raise SettingsError(msg)
+        window = settings.film_augmentation.window_px
+        if any(side % step or side > settings.data.canvas_px for side in window):
+            msg = (
+                f"{segmenter.name} wants a window_px in multiples of {step}, not larger than canvas_px; "
+                f"got {window[0]} x {window[1]}"
+            )
+            raise SettingsError(msg)
         if segmenter.network.out_channels != 1 or segmenter.network.in_channels != 1:
             msg = f"{segmenter.name} wants one channel in and one mask out"
             raise SettingsError(msg)

@@ -23,7 +23,7 @@ from vertebrometer.segmentation.coarse_view import fed
 from vertebrometer.training import MaskLoss, MaskScore, Sample
 from vertebrometer.training.augment import vary_grey
 from vertebrometer.training.samples import Batch, collate
-from vertebrometer.types import GrayImage
+from vertebrometer.types import FloatArray, GrayImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,14 +44,29 @@ class CanvasSource:
             turn_deg=float(rng.normal(0, self.chance.turn_deg)),
             zoom=float(np.exp(rng.normal(0, self.chance.zoom))),
         )
-        image = _warped(film.canvas, moved)
+        shape = film.canvas.shape
+        if self.chance.window_px != (0, 0):
+            shape = self.chance.window_px
+            moved = moved.then(Affine(np.eye(2), -_window_start(film, shape, rng)))
+        image = _warped(film.canvas, moved, shape)
         if self.chance.grey > 0:
             image = vary_grey(image, rng, strength=self.chance.grey)
-        return _sample(image, _warped(film.share, moved))
+        return _sample(image, _warped(film.share, moved, shape))
 
 
-def _warped(picture: NDArray[np.uint8], moved: Affine) -> GrayImage:
-    size = (picture.shape[1], picture.shape[0])
+def _window_start(film: Film, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
+    """Draw the first row and column of a window: over the film where it is larger, else round it."""
+    top, bottom, left, right = film.inside
+    side = film.canvas.shape[0]
+    start = [
+        np.clip(rng.uniform(*sorted((first, end - size))), 0, max(side - size, 0))
+        for first, end, size in ((top, bottom, shape[0]), (left, right, shape[1]))
+    ]
+    return np.asarray(np.round(start), dtype=np.float64)
+
+
+def _warped(picture: NDArray[np.uint8], moved: Affine, shape: tuple[int, ...]) -> GrayImage:
+    size = (shape[1], shape[0])
     view = cv2.warpAffine(
         picture, moved.as_cv2(), size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
     )

@@ -207,6 +207,15 @@ class FilmAugmentation:
     """Of the canvas."""
     zoom: float = 0.08
     grey: float = 0.5
+    window_px: tuple[int, int] = (0, 0)
+    """Rows and columns of the part of the canvas that a step sees, laid over the film by chance: padding
+    teaches little and takes as long as film. 0, 0 shows the whole canvas, as the paper does; masks are always
+    predicted on the whole."""
+
+    def __post_init__(self) -> None:
+        if min(self.window_px) < 0 or (0 in self.window_px) != (self.window_px == (0, 0)):
+            msg = f"window_px is rows and columns above 0, or 0, 0 for the whole canvas; got {self.window_px}"
+            raise SettingsError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

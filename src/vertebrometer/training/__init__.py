@@ -4,7 +4,7 @@ from vertebrometer.training.checkpoints import BEST, LAST, load_network
 from vertebrometer.training.loop import Fitted, TrainingDivergedError, fit
 from vertebrometer.training.losses import MaskLoss, PointLoss
 from vertebrometer.training.overlays import draw_masks, draw_points
-from vertebrometer.training.run import run_corners, run_points, run_segmentation
+from vertebrometer.training.run import PointsSettings, run_corners, run_points, run_segmentation, train_points
 from vertebrometer.training.samples import Batch, MixedSource, Sample, SampleSource, batches, fixed_batches
 from vertebrometer.training.settings import TrainingSettings
 from vertebrometer.training.validation import MaskScore, PointScore
@@ -19,6 +19,7 @@ __all__ = [
     "MixedSource",
     "PointLoss",
     "PointScore",
+    "PointsSettings",
     "Sample",
     "SampleSource",
     "TrainingDivergedError",
@@ -32,4 +33,5 @@ __all__ = [
     "run_corners",
     "run_points",
     "run_segmentation",
+    "train_points",
 ]

@@ -144,9 +144,17 @@ def run_segmentation(config: Path, *, resume: bool = False, show_progress: bool 
 
 def run_points(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
     """Train the network that measures one body, as the settings file says, and return its ONNX file."""
-    settings = read_settings(config, PointsSettings)
-    run = _placed(settings.run, config)
-    banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=config.parent)
+    return train_points(
+        read_settings(config, PointsSettings), base=config.parent, resume=resume, show_progress=show_progress
+    )
+
+
+def train_points(
+    settings: PointsSettings, *, base: Path, resume: bool = False, show_progress: bool = True
+) -> Path:
+    """Train as settings at hand say, whose paths are relative to `base`; see `run_points`."""
+    run = replace(settings.run, out=base / settings.run.out)
+    banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=base)
     choose = FilmChoice(banks.training, settings.data.weights)
     source = BodySource(
         choose,
@@ -164,7 +172,7 @@ def run_points(config: Path, *, resume: bool = False, show_progress: bool = True
         settings.loss,
         PointScore(batches),
         draw_points,
-        base=config.parent,
+        base=base,
         resume=resume,
         show=show_progress,
     )
