@@ -1,5 +1,6 @@
 """The whole way, with the weights that are shipped: film in, compressions out."""
 
+import shutil
 from dataclasses import replace
 from functools import cache
 
@@ -11,6 +12,8 @@ from vertebrometer.phantom import Phantom, phantom_of
 from vertebrometer.pipeline import Measurer, MeasureSettings
 from vertebrometer.radiographs import Radiograph
 from vertebrometer.report import FilmReport, report_as_json, report_from_json
+from vertebrometer.runtime import write_manifest
+from vertebrometer.runtime.shipped import WEIGHTS_FOLDER
 
 # A clear lumbar film; any seed with six whole bodies would do.
 SEED = 900_000_123
@@ -98,3 +101,16 @@ def test_noise_is_not_measured():
 def test_a_pinned_name_moves_all_names():
     pinned = Measurer(MeasureSettings(levels={1: "T8"})).measure(lumbar().radiograph)
     assert [body.level for body in pinned.vertebrae][:3] == ["T8", "T9", "T10"]
+
+
+def test_weights_of_ones_own_may_do_without_the_close_look_and_the_report_says_so(tmp_path):
+    for name in ("coarse.onnx", "points.onnx"):
+        shutil.copy(WEIGHTS_FOLDER / name, tmp_path / name)
+    write_manifest(tmp_path)
+    report = Measurer(weights=tmp_path).measure(lumbar().radiograph)
+    assert [model.name for model in report.models] == ["coarse", "points"]
+    assert [model.name for model in plain_report().models] == ["coarse", "points", "corners"]
+    # The points move by a fraction of a body, no more.
+    pairs = zip(report.vertebrae, plain_report().vertebrae, strict=True)
+    moved = [np.abs(one.corners_rc - other.corners_rc).max() for one, other in pairs]
+    assert 0 < np.median(moved) < 0.1 * 34 / 0.3

@@ -19,13 +19,14 @@ from vertebrometer.errors import WeightsError
 from vertebrometer.quality import film_reasons
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
-from vertebrometer.runtime import OnnxPredictor, open_weights
+from vertebrometer.runtime import OnnxPredictor, open_weights, shipped_weights
 from vertebrometer.segmentation import Segmentation, segment
 
 log = logging.getLogger(__name__)
 
 COARSE_WEIGHTS: Final = "coarse"
 POINTS_WEIGHTS: Final = "points"
+CORNERS_WEIGHTS: Final = "corners"
 
 _TRUSTED: Final = 2.5
 """Sum of confidences from which the bodies themselves say that bone is bright."""
@@ -75,11 +76,17 @@ class Measurer:
         where = {} if weights is None else {"folder": weights}
         self._coarse = open_weights(COARSE_WEIGHTS, threads=self.settings.threads, **where)
         self._points = open_weights(POINTS_WEIGHTS, threads=self.settings.threads, **where)
+        # A folder of one's own may do without the close look.
+        closely = CORNERS_WEIGHTS in shipped_weights(**where)
+        self._corners = (
+            open_weights(CORNERS_WEIGHTS, threads=self.settings.threads, **where) if closely else None
+        )
 
     @property
     def models(self) -> tuple[ModelUsed, ...]:
         """Name, version and checksum of each network."""
-        return tuple(_model_used(predictor) for predictor in (self._coarse, self._points))
+        used = (self._coarse, self._points, self._corners)
+        return tuple(_model_used(predictor) for predictor in used if predictor is not None)
 
     @property
     def model_hashes(self) -> dict[str, str]:
@@ -94,6 +101,7 @@ class Measurer:
             pixel_mm=radiograph.spacing.col_mm if radiograph.spacing else None,
             coarse=self._coarse,
             points=self._points,
+            corners=self._corners,
             facing=self.settings.facing,
             pinned={number - 1: name for number, name in self.settings.levels.items()},
         )

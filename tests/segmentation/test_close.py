@@ -15,6 +15,7 @@ from vertebrometer.segmentation.patches import (
     INFERIOR,
     PATCH_CHANNELS,
     PATCH_SIDE_PX,
+    PATCHES_PER_DEPTH,
     patch_map,
     patches_of,
     points_of_patches,
@@ -110,12 +111,24 @@ def test_what_a_perfect_network_sees_in_patches_comes_back_exact(phantom, whole)
     def perfect(batch):
         first = sum(seen)
         seen.append(len(batch))
-        return {"points": true[first : first + len(batch)], "spread": np.full((len(batch), 6, 2), -2.0)}
+        return {"points": true[first : first + len(batch)]}
 
     found = look_closely(phantom.radiograph.image, [reading_of(six) for six in told], perfect)
     for reading, six in zip(found, whole, strict=True):
         assert np.abs(reading.points.points_rc - six.points_rc).max() < 0.01
-        assert reading.point_sd_px.max() < 1.0
+
+
+def test_a_point_that_is_moved_far_is_less_sure(phantom, whole):
+    def moved_down(batch):
+        points = np.full((len(batch), 6, 2), MIDDLE)
+        points[:, 0, 0] += 10.0
+        return {"points": points}
+
+    (found,) = look_closely(phantom.radiograph.image, [reading_of(whole[1])], moved_down)
+    moved_px = 10.0 * pose_of(whole[1]).depth_px / PATCHES_PER_DEPTH
+    assert np.linalg.norm(found.points.points_rc[0] - whole[1].points_rc[0]) == pytest.approx(moved_px)
+    assert found.point_sd_px[0] == pytest.approx(np.full(2, np.sqrt(2.0**2 + moved_px**2 / 8)))
+    assert found.point_sd_px[1:] == pytest.approx(np.full((5, 2), 2.0))
 
 
 def test_points_of_patches_that_are_in_their_middle_stay(whole):
