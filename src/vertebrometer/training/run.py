@@ -67,8 +67,8 @@ class SegmentationSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PointsSettings:
-    """Settings file of ``vertebrometer train points``."""
+class BodySettings:
+    """What the two networks that look at one body have in common."""
 
     run: TrainingSettings
     data: DataSettings = field(default_factory=DataSettings)
@@ -79,14 +79,20 @@ class PointsSettings:
     squash_largest: float = 0.5
     """Largest part of its height that a body loses so."""
     fractured: float = 0.0
-    """How often a crop shows a fractured body of a film that has some; else any body does."""
+    """How often a picture shows a fractured body of a film that has some; else any body does."""
     upside_down: float = 0.15
     """How often a body is shown upside down."""
+    version: str = "1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointsSettings(BodySettings):
+    """Settings file of ``vertebrometer train points``."""
+
     negatives: float = 0.12
     """How often a crop shows no body."""
     validation_samples: int = 600
     name: str = "points"
-    version: str = "1"
 
     def __post_init__(self) -> None:
         if self.run.network.heads.levels != len(LEVELS):
@@ -95,24 +101,11 @@ class PointsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CornerSettings:
+class CornerSettings(BodySettings):
     """Settings file of ``vertebrometer train corners``."""
 
-    run: TrainingSettings
-    data: DataSettings = field(default_factory=DataSettings)
-    loss: PointLoss = field(default_factory=PointLoss)
-    bank_mm: float = 0.3
-    squash_rate: float = 0.45
-    """How often a body is compressed in the picture."""
-    squash_largest: float = 0.5
-    """Largest part of its height that a body loses so."""
-    fractured: float = 0.0
-    """How often patches are of a fractured body of a film that has some; else of any body."""
-    upside_down: float = 0.35
-    """How often a body is shown upside down."""
     validation_samples: int = 400
     name: str = "corners"
-    version: str = "1"
 
 
 def run_segmentation(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
@@ -155,16 +148,8 @@ def train_points(
     """Train as settings at hand say, whose paths are relative to `base`; see `run_points`."""
     run = replace(settings.run, out=base / settings.run.out)
     banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=base)
-    choose = FilmChoice(banks.training, settings.data.weights)
-    source = BodySource(
-        choose,
-        squash_rate=settings.squash_rate,
-        squash_largest=settings.squash_largest,
-        fractured=settings.fractured,
-        upside_down=settings.upside_down,
-        negatives=settings.negatives,
-    )
-    held_out = BodySource(_validation_choice(banks, settings.data), strength=0.5, squash_rate=0.3)
+    source = replace(_bodies(settings, banks), negatives=settings.negatives)
+    held_out = _held_out_bodies(settings, banks)
     batches = fixed_batches(held_out, samples=settings.validation_samples, batch_size=50, seed=7)
     _fit(
         run,
@@ -184,20 +169,13 @@ def run_corners(config: Path, *, resume: bool = False, show_progress: bool = Tru
     settings = read_settings(config, CornerSettings)
     run = _placed(settings.run, config)
     banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=config.parent)
-    source = BodySource(
-        FilmChoice(banks.training, settings.data.weights),
-        squash_rate=settings.squash_rate,
-        squash_largest=settings.squash_largest,
-        fractured=settings.fractured,
-        upside_down=settings.upside_down,
+    source, held_out = (
+        CornerSource.of(each) for each in (_bodies(settings, banks), _held_out_bodies(settings, banks))
     )
-    held_out = BodySource(_validation_choice(banks, settings.data), strength=0.5, squash_rate=0.3)
-    batches = fixed_batches(
-        CornerSource.of(held_out), samples=settings.validation_samples, batch_size=50, seed=7
-    )
+    batches = fixed_batches(held_out, samples=settings.validation_samples, batch_size=50, seed=7)
     _fit(
         run,
-        CornerSource.of(source),
+        source,
         settings.loss,
         PointScore(batches),
         draw_patches,
@@ -355,6 +333,20 @@ def _view_source(settings: SegmentationSettings, choose: FilmChoice) -> SampleSo
     if settings.view == "canvas":
         return CanvasSource(choose, side_px=settings.side_px, channels=channels)
     return CoarseSource(choose, side_px=settings.side_px, channels=channels)
+
+
+def _bodies(settings: BodySettings, banks: Banks) -> BodySource:
+    return BodySource(
+        FilmChoice(banks.training, settings.data.weights),
+        squash_rate=settings.squash_rate,
+        squash_largest=settings.squash_largest,
+        fractured=settings.fractured,
+        upside_down=settings.upside_down,
+    )
+
+
+def _held_out_bodies(settings: BodySettings, banks: Banks) -> BodySource:
+    return BodySource(_validation_choice(banks, settings.data), strength=0.5, squash_rate=0.3)
 
 
 def _validation_choice(banks: Banks, data: DataSettings) -> FilmChoice:
