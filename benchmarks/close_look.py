@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from vertebrometer.bench import BenchResult, bench_films, run_bench
-from vertebrometer.evaluation import score_film
+from vertebrometer.evaluation import bootstrap, score_film
 from vertebrometer.pipeline import CORNERS_WEIGHTS, Measurer, MeasureSettings
 from vertebrometer.runtime import shipped_weights, write_manifest
 
@@ -79,13 +79,8 @@ def interval(keys: list[Key], change: np.ndarray, repeats: int = 1000) -> tuple[
     for key, value in zip(keys, change, strict=True):
         films[key[1]].append(value)
     groups = [np.array(values) for values in films.values()]
-    rng = np.random.default_rng(0)
-    means = [
-        np.concatenate([groups[n] for n in rng.integers(0, len(groups), len(groups))]).mean()
-        for _ in range(repeats)
-    ]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    draws = np.random.default_rng(0).integers(0, len(groups), (repeats, len(groups)))
+    return bootstrap(groups, draws, lambda rows: float(rows.mean())) or (math.nan, math.nan)
 
 
 if __name__ == "__main__":

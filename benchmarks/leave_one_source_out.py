@@ -23,6 +23,7 @@ from vertebrometer.bench import ct_films, phantom_films
 from vertebrometer.config import read_settings
 from vertebrometer.evaluation import true_compressions
 from vertebrometer.geometry import distance
+from vertebrometer.phantom import mirrored
 from vertebrometer.radiographs import read_radiograph
 from vertebrometer.runtime import OnnxPredictor
 from vertebrometer.segmentation.fine import read_bodies
@@ -97,9 +98,10 @@ def scored(films: Sequence[Film], predictor: OnnxPredictor) -> str:
     """Return corner error (median, % of height), MAE in points and r over all films."""
     errors: list[float] = []
     pairs: list[tuple[float, float]] = []
-    for image, truth in films:
+    for film in films:
+        image, truth = facing_left(*film)
         true = sorted((b for b in truth.bodies if b.whole), key=lambda b: level_rank(b.level))
-        found = read(image, truth, true, predictor)
+        found = read(image, true, predictor)
         errors += [e for own, other in zip(true, found, strict=True) for e in corner_errors(own, other)]
         values = zip(true_compressions(true), true_compressions(found), strict=True)
         pairs += [(a, b) for a, b in values if a is not None and b is not None]
@@ -108,27 +110,22 @@ def scored(films: Sequence[Film], predictor: OnnxPredictor) -> str:
     return f"{np.median(errors):.1f} %; {mae:.2f}; {r:.2f}"
 
 
-def read(
-    image: GrayImage, truth: FilmTruth, bodies: Sequence[BodyTruth], predictor: OnnxPredictor
-) -> list[BodyTruth]:
+def facing_left(image: GrayImage, truth: FilmTruth) -> Film:
+    """Return a film that faces right as its mirror image, as `measure` does."""
+    if truth.facing is not Facing.RIGHT:
+        return image, truth
+    return np.ascontiguousarray(image[:, ::-1]), mirrored(truth)
+
+
+def read(image: GrayImage, bodies: Sequence[BodyTruth], predictor: OnnxPredictor) -> list[BodyTruth]:
     """Read the bodies of a film from poses that are a little wrong."""
-    mirror = truth.facing is Facing.RIGHT
-    film = np.ascontiguousarray(image[:, ::-1]) if mirror else image
     rng = np.random.default_rng(0)
-    poses = []
-    for body in bodies:
-        points = flipped(body.points.points_rc, image.shape[1]) if mirror else body.points.points_rc
-        pose = pose_of(type(body.points)(points))
-        poses.append(pose.moved(shift=tuple(rng.normal(0, 0.05, 2)), turn_deg=float(rng.normal(0, 4))))
-    readings = read_bodies(film, poses, predictor)
-    points = [r.points.points_rc for r in readings]
-    back = [flipped(p, image.shape[1]) if mirror else p for p in points]
-    return [replace(b, points=type(b.points)(p)) for b, p in zip(bodies, back, strict=True)]
-
-
-def flipped(points_rc: np.ndarray, cols: int) -> np.ndarray:
-    """Carry points to the mirror image and back."""
-    return np.column_stack([points_rc[:, 0], cols - 1 - points_rc[:, 1]])
+    poses = [
+        pose_of(body.points).moved(shift=tuple(rng.normal(0, 0.05, 2)), turn_deg=float(rng.normal(0, 4)))
+        for body in bodies
+    ]
+    readings = read_bodies(image, poses, predictor)
+    return [replace(body, points=own.points) for body, own in zip(bodies, readings, strict=True)]
 
 
 def corner_errors(true: BodyTruth, found: BodyTruth) -> Iterable[float]:

@@ -18,6 +18,7 @@ from vertebrometer.segmentation.patches import (
     PATCHES_PER_DEPTH,
     patch_map,
     patches_of,
+    points_in_patches,
     points_of_patches,
 )
 
@@ -95,17 +96,8 @@ def reading_of(points, sd_px=2.0):
 def test_what_a_perfect_network_sees_in_patches_comes_back_exact(phantom, whole):
     rng = np.random.default_rng(1)
     told = [SixPoints(six.points_rc + rng.normal(0, 2.0, (6, 2))) for six in whole]
-    true = np.stack(
-        [
-            np.concatenate(
-                [
-                    patch_map(pose_of(wrong), middle, n)(point[None])
-                    for n, (middle, point) in enumerate(zip(wrong.points_rc, six.points_rc, strict=True))
-                ]
-            )
-            for wrong, six in zip(told, whole, strict=True)
-        ]
-    )
+    pairs = zip(told, whole, strict=True)
+    true = np.stack([points_in_patches(six.points_rc, pose_of(wrong), wrong) for wrong, six in pairs])
     seen = []
 
     def perfect(batch):

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from vertebrometer.anatomy import LEVELS
+from vertebrometer.errors import SettingsError
 from vertebrometer.geometry import Affine, polygon_area
 from vertebrometer.phantom import phantom_of
 from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS, SACRUM_SHARE
@@ -267,3 +268,11 @@ def test_patches_of_annotated_corners_teach_no_mid_endplate_points(films):
     for sample in samples(CornerSource.of(plain_source(FilmChoice([film], {}))), 5):
         assert not sample["points_valid"][[1, 4]].any()
         assert sample["points_valid"][[0, 2, 3, 5]].all()
+
+
+def test_patches_want_a_film_with_a_whole_body(films):
+    empty = replace(films[0], truth=replace(films[0].truth, bodies=()))
+    with pytest.raises(SettingsError, match="no training film shows a whole body"):
+        CornerSource.of(BodySource(FilmChoice([empty], {})))
+    kept = CornerSource.of(BodySource(FilmChoice([empty, films[0]], {})))
+    assert len(samples(kept, 5)) == 5

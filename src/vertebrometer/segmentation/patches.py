@@ -52,6 +52,16 @@ def patches_of(image: GrayImage, pose: BodyPose, points: SixPoints) -> NDArray[n
     return np.asarray(np.stack(out), dtype=np.float32)
 
 
+def points_in_patches(points_rc: PointsRC, pose: BodyPose, told: SixPoints) -> PointsRC:
+    """Carry points of the film, shape (6, 2), each to the patch that was cut about its place in `told`."""
+    return np.concatenate(
+        [
+            patch_map(pose, middle, number)(point[None])
+            for number, (middle, point) in enumerate(zip(told.points_rc, points_rc, strict=True))
+        ]
+    )
+
+
 def points_of_patches(patch_points_rc: PointsRC, pose: BodyPose, points: SixPoints) -> SixPoints:
     """Carry a point of each patch, shape (6, 2), back to the film."""
     return SixPoints(

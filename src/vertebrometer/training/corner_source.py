@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vertebrometer.anatomy import SixPoints
+from vertebrometer.errors import SettingsError
 from vertebrometer.geometry import Affine
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, pose_of
-from vertebrometer.segmentation.patches import PATCH_SIDE_PX, patch_map, patches_of
+from vertebrometer.segmentation.patches import PATCH_SIDE_PX, patches_of, points_in_patches
 from vertebrometer.training.sources import BodySource, Sample
 from vertebrometer.types import PointsRC
 
@@ -29,26 +30,29 @@ class CornerSource:
 
     @classmethod
     def of(cls, bodies: BodySource) -> CornerSource:
-        """Take the bodies of a source, in crops of `FINE_SIDE_PX`."""
-        return cls(replace(bodies, side_px=FINE_SIDE_PX, negatives=0.0))
+        """Take the whole bodies of a source, in crops of `FINE_SIDE_PX`.
+
+        Raises
+        ------
+        SettingsError
+            No film shows a whole body.
+        """
+        films = [film for film in bodies.choose.films if any(body.whole for body in film.truth.bodies)]
+        if not films:
+            msg = "no training film shows a whole body; give more phantoms, films or CT"
+            raise SettingsError(msg)
+        choose = replace(bodies.choose, films=films)
+        return cls(replace(bodies, choose=choose, side_px=FINE_SIDE_PX, negatives=0.0))
 
     def sample(self, rng: np.random.Generator, /) -> Sample:
         """Draw a body: `image` (12, s, s), `points` (6, 2) in pixels of each patch, `points_valid` (6,)."""
-        while True:
-            film = self.bodies.choose(rng)
-            whole = [body for body in film.truth.bodies if body.whole]
-            if whole:
-                break
+        film = self.bodies.choose(rng)
+        whole = [body for body in film.truth.bodies if body.whole]
         drawn = self.bodies.draw(film, self.bodies.one_of(film, whole, rng), rng)
         crop = self.bodies.greys(drawn.crop, rng)
         told = self._told(drawn.points, rng)
         pose = pose_of(told)
-        truth = np.concatenate(
-            [
-                patch_map(pose, middle, number)(point[None])
-                for number, (middle, point) in enumerate(zip(told.points_rc, drawn.points, strict=True))
-            ]
-        )
+        truth = points_in_patches(drawn.points, pose, told)
         six = film.truth.has_six_points
         known = np.array([1, six, 1, 1, six, 1], np.float32)
         seen = ((drawn.points > 1) & (drawn.points < FINE_SIDE_PX - 2)).all(axis=1)

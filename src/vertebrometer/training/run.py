@@ -117,7 +117,7 @@ def run_segmentation(config: Path, *, resume: bool = False, show_progress: bool 
         The settings are wrong, or the run's folder is in use and `resume` is not asked for.
     """
     settings = read_settings(config, SegmentationSettings)
-    run = _placed(settings.run, config)
+    run = _placed(settings.run, config.parent)
     banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=config.parent)
     source = _view_source(settings, FilmChoice(banks.training, settings.data.weights))
     held_out = _view_source(settings, _validation_choice(banks, settings.data))
@@ -146,43 +146,27 @@ def train_points(
     settings: PointsSettings, *, base: Path, resume: bool = False, show_progress: bool = True
 ) -> Path:
     """Train as settings at hand say, whose paths are relative to `base`; see `run_points`."""
-    run = replace(settings.run, out=base / settings.run.out)
     banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=base)
     source = replace(_bodies(settings, banks), negatives=settings.negatives)
     held_out = _held_out_bodies(settings, banks)
     batches = fixed_batches(held_out, samples=settings.validation_samples, batch_size=50, seed=7)
-    _fit(
-        run,
-        source,
-        settings.loss,
-        PointScore(batches),
-        draw_points,
-        base=base,
-        resume=resume,
-        show=show_progress,
-    )
+    run = _placed(settings.run, base)
+    score = PointScore(batches)
+    _fit(run, source, settings.loss, score, draw_points, base=base, resume=resume, show=show_progress)
     return export_points(settings, run.out, trained_on(settings.data, banks))
 
 
 def run_corners(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
     """Train the network that looks closely at each point, as the settings file says; return its ONNX file."""
-    settings = read_settings(config, CornerSettings)
-    run = _placed(settings.run, config)
-    banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=config.parent)
+    settings, base = read_settings(config, CornerSettings), config.parent
+    banks = load_banks(settings.data, pixel_mm=settings.bank_mm, base=base)
     source, held_out = (
         CornerSource.of(each) for each in (_bodies(settings, banks), _held_out_bodies(settings, banks))
     )
     batches = fixed_batches(held_out, samples=settings.validation_samples, batch_size=50, seed=7)
-    _fit(
-        run,
-        source,
-        settings.loss,
-        PointScore(batches),
-        draw_patches,
-        base=config.parent,
-        resume=resume,
-        show=show_progress,
-    )
+    run = _placed(settings.run, base)
+    score = PointScore(batches)
+    _fit(run, source, settings.loss, score, draw_patches, base=base, resume=resume, show=show_progress)
     return export_corners(settings, run.out, trained_on(settings.data, banks))
 
 
@@ -221,39 +205,51 @@ def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequ
 
 def export_points(settings: PointsSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
     """Write the checkpoint that the settings name as ONNX with its card."""
-    network, facts = load_network(_checkpoint(settings.run, out))
-    config = cast("NetworkConfig", network.config)
-    card = card_for(
-        network,
-        config,
-        name=settings.name,
-        version=settings.version,
-        input_card=InputCard(
-            scale="body",
-            rows_px=CROP_SIDE_PX,
-            cols_px=CROP_SIDE_PX,
-            multiple_of_px=config.multiple_of,
-            body_px=DEPTH_SHARE * CROP_SIDE_PX,
-            grey="mean 0 and SD 1 over the crop, air dark and bone bright",
-        ),
+    return _export_body(
+        settings,
+        out,
+        sources,
+        side_px=CROP_SIDE_PX,
+        body_px=DEPTH_SHARE * CROP_SIDE_PX,
+        looks=1,
+        grey="mean 0 and SD 1 over the crop, air dark and bone bright",
         outputs=_POINT_OUTPUTS,
-        trained_on=sources,
-        terms=_TERMS,
-        metrics=facts["metrics"],
-        notes="front of the spine on the left, superior endplate on top; body_px is the depth of the body"
-        + _started(settings.run, out),
+        notes="front of the spine on the left, superior endplate on top; body_px is the depth of the body",
     )
-    path = out / f"{settings.name}.onnx"
-    example = torch.rand(2, 1, CROP_SIDE_PX, CROP_SIDE_PX)
-    export_onnx(network, example, _POINT_OUTPUTS, card, path, any_size=False, half=True)
-    return path
 
 
 def export_corners(settings: CornerSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
     """Write the checkpoint that the settings name as ONNX with its card."""
+    return _export_body(
+        settings,
+        out,
+        sources,
+        side_px=PATCH_SIDE_PX,
+        body_px=PATCHES_PER_DEPTH,
+        looks=len(POINT_NAMES),
+        grey="mean 0 and SD 1 over the wide patch, air dark and bone bright",
+        outputs=_CORNER_OUTPUTS,
+        notes="six points, a close and a wide patch of each; front of the spine on the left, inferior "
+        "patches upside down; body_px is the depth of the body",
+    )
+
+
+def _export_body(
+    settings: PointsSettings | CornerSettings,
+    out: Path,
+    sources: Sequence[TrainedOn],
+    *,
+    side_px: int,
+    body_px: float,
+    looks: int,
+    grey: str,
+    outputs: Sequence[str],
+    notes: str,
+) -> Path:
+    """Export a network that sees `looks` pictures of a body at once, one after the other in its channels."""
     network, facts = load_network(_checkpoint(settings.run, out))
     config = cast("NetworkConfig", network.config)
-    channels = len(POINT_NAMES) * config.in_channels
+    channels = looks * config.in_channels
     card = card_for(
         network,
         config,
@@ -261,23 +257,23 @@ def export_corners(settings: CornerSettings, out: Path, sources: Sequence[Traine
         version=settings.version,
         input_card=InputCard(
             scale="body",
-            rows_px=PATCH_SIDE_PX,
-            cols_px=PATCH_SIDE_PX,
+            rows_px=side_px,
+            cols_px=side_px,
             multiple_of_px=config.multiple_of,
             channels=channels,
-            body_px=PATCHES_PER_DEPTH,
-            grey="mean 0 and SD 1 over the wide patch, air dark and bone bright",
+            body_px=body_px,
+            grey=grey,
         ),
-        outputs=_CORNER_OUTPUTS,
+        outputs=outputs,
         trained_on=sources,
         terms=_TERMS,
         metrics=facts["metrics"],
-        notes="six points, a close and a wide patch of each; front of the spine on the left, inferior "
-        "patches upside down; body_px is the depth of the body" + _started(settings.run, out),
+        notes=notes + _started(settings.run, out),
     )
     path = out / f"{settings.name}.onnx"
-    example = torch.rand(2, channels, PATCH_SIDE_PX, PATCH_SIDE_PX)
-    export_onnx(network, example, _CORNER_OUTPUTS, card, path, any_size=False, half=True)
+    export_onnx(
+        network, torch.rand(2, channels, side_px, side_px), outputs, card, path, any_size=False, half=True
+    )
     return path
 
 
@@ -323,9 +319,9 @@ def trained_on(data: DataSettings, banks: Banks) -> list[TrainedOn]:
     return out
 
 
-def _placed(run: TrainingSettings, config: Path) -> TrainingSettings:
+def _placed(run: TrainingSettings, base: Path) -> TrainingSettings:
     """Paths in a settings file are relative to its folder."""
-    return replace(run, out=config.parent / run.out)
+    return replace(run, out=base / run.out)
 
 
 def _view_source(settings: SegmentationSettings, choose: FilmChoice) -> SampleSource:
