@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from vertebrometer.anatomy import Facing, Reason
+from vertebrometer.anatomy import OVERRULABLE, Facing
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import WeightsError
@@ -142,7 +142,7 @@ class Measurer:
             models=self.models,
             settings=settings,
             reasons=reasons,
-            overruled=tuple(Reason) if self.settings.force else (),
+            overruled=OVERRULABLE if self.settings.force else (),
             calibration=self.calibration,
             widest_points=self.settings.widest_points,
             elapsed_s=time.perf_counter() - started,

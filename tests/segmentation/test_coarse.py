@@ -11,12 +11,14 @@ from tests.segmentation.maps import box_maps, maps_of, matched
 from vertebrometer.anatomy import Facing
 from vertebrometer.phantom import draw_phantom, mirrored, truth_of
 from vertebrometer.segmentation.coarse import (
+    CoarseFinding,
     FoundBody,
     chain,
     faced_alike,
     find_bodies,
     finding_of,
     probability_maps,
+    scale_fitness,
 )
 from vertebrometer.segmentation.frames import BodyPose, pose_of
 
@@ -171,3 +173,27 @@ def test_bodies_are_found_with_a_true_spacing_with_none_and_with_a_wrong_one(pix
     finding = find_bodies(film, oracle(truth), pixel_mm=pixel_mm, coarse_mm=1.5)
     places = matched(finding.bodies, truth)
     assert all(place is not None for place, body in zip(places, truth.bodies, strict=True) if body.whole)
+
+
+def row_of(depths, steps):
+    """Bodies one below the other, the centres `steps` apart."""
+    rows = np.cumsum([20.0, *steps])
+    bodies = [
+        FoundBody(
+            pose=BodyPose(np.array([row, 60.0]), np.array([0.0, 1.0]), float(depth)),
+            height_px=0.8 * depth,
+            score=0.9,
+            touches_border=False,
+        )
+        for row, depth in zip(rows, depths, strict=True)
+    ]
+    return CoarseFinding(bodies=tuple(bodies), front_right=-1.0, sacrum_rc=None, sacrum_score=0.0, scale=1.0)
+
+
+def test_a_row_of_one_size_in_even_steps_suits_better_than_more_bodies_without_order():
+    even = row_of([16, 17, 17, 18, 18, 19], [18, 18, 19, 20, 20])
+    crushed = row_of([16, 17, 17, 18, 18, 19], [18, 15, 15, 20, 20])
+    astray = row_of([12, 22, 15, 26, 14, 24, 13, 21], [9, 31, 12, 34, 9, 30, 11])
+    assert scale_fitness(even) > 4.5
+    assert scale_fitness(crushed) > 0.9 * scale_fitness(even)
+    assert scale_fitness(astray) < 0.6 * scale_fitness(even)

@@ -248,32 +248,6 @@ def test_bodies_that_the_border_cuts_are_flagged(phantom, monkeypatch):
         assert (Reason.CUT_BY_BORDER in vertebra.reasons) == near
 
 
-def hardly_seen(sure):
-    """A reading of a square body of 100 pixels with this confidence."""
-    points = SixPoints.from_corners(np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 100.0], [100.0, 0.0]]))
-    return fine.FineReading(
-        points=points,
-        point_sd_px=np.full((6, 2), 12.0 * np.sqrt(-np.log(sure))),
-        contour_rc=points.points_rc,
-        corners_found=True,
-        broken=False,
-        merged=False,
-        is_body=1.0,
-        level_log_chance=np.zeros(len(LEVELS)),
-        metal=0.0,
-        cement=0.0,
-        cut=0.0,
-        pose=pose_of(points),
-    )
-
-
-def test_what_is_hardly_seen_is_told_between_bodies_but_not_at_the_ends_of_the_spine():
-    confidences = [0.15, 0.9, 0.15, 0.05, 0.9, 0.3, 0.15, 0.05]
-    told = bodies._told([hardly_seen(sure) for sure in confidences])
-    assert [round(bodies.confidence_of(reading), 2) for reading in told] == [0.9, 0.15, 0.9, 0.3]
-    assert bodies._told([hardly_seen(0.15)] * 3) == []
-
-
 @pytest.mark.parametrize(
     ("anterior", "posterior", "sane"),
     [(30, 30, True), (8, 26, True), (30, 14, True), (3, 30, False), (30, 5, False), (80, 30, False)],

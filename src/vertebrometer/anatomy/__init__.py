@@ -1,13 +1,14 @@
 """Words and values of anatomy: levels, six points, vertebrae, reasons."""
 
 from vertebrometer.anatomy.levels import LEVELS, is_just_above, level_rank
-from vertebrometer.anatomy.reasons import NotMeasured, Reason, explain
+from vertebrometer.anatomy.reasons import OVERRULABLE, NotMeasured, Reason, explain
 from vertebrometer.anatomy.truth import BodyTruth, FilmTruth, facing_of, read_truth, truth_as_dict
 from vertebrometer.anatomy.vertebra import CORNER_NAMES, POINT_NAMES, Facing, SixPoints, Vertebra
 
 __all__ = [
     "CORNER_NAMES",
     "LEVELS",
+    "OVERRULABLE",
     "POINT_NAMES",
     "BodyTruth",
     "Facing",

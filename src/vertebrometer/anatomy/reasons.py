@@ -29,6 +29,7 @@ class Reason(StrEnum):
     NO_SPACING = "no_spacing"
     EXCLUDED_BY_READER = "excluded_by_reader"
     INTERVAL_TOO_WIDE = "interval_too_wide"
+    NOT_SEEN = "not_seen"
 
 
 _WORDS: dict[Reason, str] = {
@@ -52,7 +53,11 @@ _WORDS: dict[Reason, str] = {
     Reason.NO_SPACING: "the film states no pixel spacing",
     Reason.EXCLUDED_BY_READER: "a reader took it out",
     Reason.INTERVAL_TOO_WIDE: "its compression is less sure than two readers are of one another",
+    Reason.NOT_SEEN: "it is not seen; its outline only shows where its neighbours expect it",
 }
+
+OVERRULABLE: tuple[Reason, ...] = tuple(reason for reason in Reason if reason is not Reason.NOT_SEEN)
+"""All that a user can tell the program to ignore; where nothing was seen there is nothing to measure."""
 
 
 def explain(reason: Reason) -> str:

@@ -42,9 +42,9 @@ def gather(data: DataSettings, out: Path, *, base: Path, tell: Callable[[str], N
     folders = [check_folder(folder, base) for folder in data.folders]
     films: list[Film] = []
     if data.phantoms and data.phantoms.count:
-        films += _kept(
-            out, ["phantom", data.phantoms.seed, data.phantoms.fields], data, _Phantoms(data), tell
-        )
+        own = data.phantoms
+        key: list[object] = ["phantom", own.seed, own.fields, own.fracture_rate]
+        films += _kept(out, key, data, _Phantoms(data), tell)
     for ct in data.ct:
         key = ["ct", ct.folder.as_posix(), ct.seed, ct.leave_out]
         films += _kept(out, key, data, _Projections(ct, data, base), tell)
@@ -70,7 +70,9 @@ class _Phantoms:
 
 def phantom_film(phantoms: PhantomFilms, data: DataSettings, number: int) -> Film:
     """Make film `number`, from 0, of a set of phantoms; it is the same however many there are."""
-    settings = numbered_settings(phantoms.seed, number + 1, fields=phantoms.fields)
+    settings = numbered_settings(
+        phantoms.seed, number + 1, fields=phantoms.fields, fracture_rate=phantoms.fracture_rate
+    )
     made = make_phantom(settings)
     name = f"phantom-{number + 1:04d}"
     return film_of_truth(made.radiograph, made.truth, data, name=name, patient=name, group="phantom")

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from vertebrometer.errors import SettingsError
 from vertebrometer.networks.settings import NetworkConfig
+from vertebrometer.phantom import FRACTURE_RATE
 from vertebrometer.training.settings import TrainingSettings
 from vertebrometer.triplets import LabelSettings, TripletView
 
@@ -20,10 +21,15 @@ class PhantomFilms:
     count: int
     seed: int = 2026
     fields: tuple[str, ...] = ("lumbar", "thoracolumbar")
+    fracture_rate: float = FRACTURE_RATE
+    """Fraction of spines with one to four fractures, of any severity."""
 
     def __post_init__(self) -> None:
         if self.count < 0 or self.seed < 0:
             msg = f"a number of phantoms and a seed from 0 are wanted, got {self.count} and {self.seed}"
+            raise SettingsError(msg)
+        if not 0.0 <= self.fracture_rate <= 1.0:
+            msg = f"fracture_rate is a fraction of spines from 0 to 1, got {self.fracture_rate}"
             raise SettingsError(msg)
 
 

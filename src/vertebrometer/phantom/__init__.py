@@ -9,12 +9,19 @@ from vertebrometer.phantom.making import (
     truth_of,
 )
 from vertebrometer.phantom.others import other_picture
-from vertebrometer.phantom.settings import FIELDS, PHANTOM_EDITION, PhantomSettings, draw_phantom
+from vertebrometer.phantom.settings import (
+    FIELDS,
+    FRACTURE_RATE,
+    PHANTOM_EDITION,
+    PhantomSettings,
+    draw_phantom,
+)
 from vertebrometer.phantom.spine import NORMS, BodyShape, Fracture, Spine, fractured, stack
 from vertebrometer.phantom.writing import write_phantoms
 
 __all__ = [
     "FIELDS",
+    "FRACTURE_RATE",
     "NORMS",
     "PHANTOM_EDITION",
     "BodyShape",

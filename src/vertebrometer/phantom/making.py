@@ -21,7 +21,13 @@ from vertebrometer.phantom.bones import (
 )
 from vertebrometer.phantom.canvas import Canvas
 from vertebrometer.phantom.film import expose, mark, process, shut, smear, uncovered
-from vertebrometer.phantom.settings import FIELD_WEIGHTS, FIELDS, PhantomSettings, draw_phantom
+from vertebrometer.phantom.settings import (
+    FIELD_WEIGHTS,
+    FIELDS,
+    FRACTURE_RATE,
+    PhantomSettings,
+    draw_phantom,
+)
 from vertebrometer.phantom.spine import PlacedBody, Spine, stack
 from vertebrometer.phantom.surroundings import (
     draw_aorta,
@@ -51,7 +57,9 @@ class Phantom:
         return labels
 
 
-def numbered_settings(seed: int, number: int, *, fields: Sequence[str] = ()) -> PhantomSettings:
+def numbered_settings(
+    seed: int, number: int, *, fields: Sequence[str] = (), fracture_rate: float = FRACTURE_RATE
+) -> PhantomSettings:
     """Draw film `number` of the set that `seed` names; how many films the set has does not matter.
 
     No film of such a set is one that `phantom_of` makes, whatever the seeds, so
@@ -63,6 +71,8 @@ def numbered_settings(seed: int, number: int, *, fields: Sequence[str] = ()) -> 
         Both from 0.
     fields : sequence of str
         Keys of `FIELDS` to draw from, by their usual weights; all when empty.
+    fracture_rate : float
+        Fraction of spines that carry fractures.
 
     Raises
     ------
@@ -78,7 +88,8 @@ def numbered_settings(seed: int, number: int, *, fields: Sequence[str] = ()) -> 
     for_field, for_film = (
         np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number, part))) for part in range(2)
     )
-    return draw_phantom(for_film, field=str(for_field.choice(names, p=weights / weights.sum())))
+    field = str(for_field.choice(names, p=weights / weights.sum()))
+    return draw_phantom(for_film, field=field, fracture_rate=fracture_rate)
 
 
 def phantom_of(seed: int, *, field: str | None = None, pixel_mm: float | None = None) -> Phantom:

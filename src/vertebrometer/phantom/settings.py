@@ -34,6 +34,9 @@ FIELD_WEIGHTS: Final[dict[str, float]] = {
 PHANTOM_EDITION: Final = 2
 """Grows whenever the same seed gives another film than before, so that kept films are told apart."""
 
+FRACTURE_RATE: Final = 0.75
+"""Fraction of spines that carry fractures, where nobody says otherwise."""
+
 # Where osteoporotic fractures gather: mid-thoracic and at the thoracolumbar junction.
 _FRACTURE_WEIGHT: Final[dict[str, float]] = {
     "T5": 0.5, "T6": 0.8, "T7": 1.2, "T8": 1.2, "T9": 0.8, "T10": 0.8, "T11": 1.4, "T12": 2.4,
@@ -137,7 +140,7 @@ def draw_phantom(
     rng: np.random.Generator,
     *,
     field: str | None = None,
-    fracture_rate: float = 0.75,
+    fracture_rate: float = FRACTURE_RATE,
     pixel_mm: float | None = None,
 ) -> PhantomSettings:
     """Choose one phantom film.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from vertebrometer.geometry import polygon_area
 from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.coarse import CoarseFinding, find_bodies
 from vertebrometer.segmentation.coarse_view import COARSE_PIXEL_MM, coarse_contrast, resampled
+from vertebrometer.segmentation.curve import Gap, gaps_between, guessed
 from vertebrometer.segmentation.fine import FineReading, read_bodies
 from vertebrometer.segmentation.frames import BodyPose, downward, pose_of
 from vertebrometer.segmentation.naming import name_levels
@@ -21,10 +23,9 @@ from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
 BODY_FROM: Final = 0.35
 """Below this chance a found body is dropped."""
 TOLD_FROM: Final = 0.2
-"""Below this confidence a body is not told at all: its outline is a guess."""
-TOLD_BETWEEN_FROM: Final = 0.1
-"""The same for a body between two that are told: that there is one is certain there. At the ends of the spine
-the sacrum and the skull look like bodies too, and one too many would shift every name."""
+"""Below this confidence a body is told only where one must be: in a gap whose bodies can be counted."""
+SURE_FROM: Final = 0.4
+"""Confidence from which bodies tell where their neighbours should lie."""
 EXTRA_FROM: Final = 0.7
 """A body that the coarse stage missed is added from this chance on."""
 FACING_FROM: Final = 0.5
@@ -136,37 +137,82 @@ def _turned_left(finding: CoarseFinding) -> CoarseFinding:
 
 
 def _readings(film: GrayImage, finding: CoarseFinding, points: Predictor) -> list[FineReading]:
-    """Read the found bodies, drop false ones, look for missed ones between and beyond them."""
-    readings = _sound(read_bodies(film, [body.pose for body in finding.bodies], points), BODY_FROM)
-    tried: list[BodyPose] = []
+    """Read the found bodies, drop false ones, look for missed and doubted ones where others expect them."""
+    tried = [body.pose for body in finding.bodies]
+    readings = _sound(read_bodies(film, tried, points), BODY_FROM)
     for _ in range(_CLIMBS):
-        missed = [pose for pose in _between(readings) + _beyond(readings, film.shape) if _is_new(pose, tried)]
+        sure = [reading for reading in readings if confidence_of(reading) >= SURE_FROM]
+        missed: list[BodyPose] = []
+        for pose in [
+            *_between(readings),
+            *_between(sure),
+            *_beyond(readings, film.shape),
+            *_beyond(sure, film.shape),
+        ]:
+            if _is_new(pose, [*tried, *missed]):
+                missed.append(pose)
         tried += missed
-        extra = _sound(read_bodies(film, missed, points), EXTRA_FROM)
-        extra = [reading for reading in extra if not any(_same(reading, other) for other in readings)]
+        extra = [
+            reading
+            for reading in _sound(read_bodies(film, missed, points), EXTRA_FROM)
+            if _is_better(reading, readings)
+        ]
         if not extra:
             break
         readings = _sound([*readings, *extra], BODY_FROM)
     return _told(readings)
 
 
+def _is_better(reading: FineReading, others: Sequence[FineReading]) -> bool:
+    """Whether a reading shows a body anew, or one more surely than every reading of it so far."""
+    return all(confidence_of(reading) > confidence_of(other) for other in others if _same(reading, other))
+
+
+def _gaps(readings: Sequence[FineReading]) -> list[Gap]:
+    return gaps_between([pose_of(reading.points) for reading in readings])
+
+
+def _between(readings: Sequence[FineReading]) -> list[BodyPose]:
+    """Poses where a body should lie between two that are too far apart."""
+    return [pose for gap in _gaps(readings) for pose in (*gap.expected, *gap.otherwise)]
+
+
 def _told(readings: Sequence[FineReading]) -> list[FineReading]:
-    """Leave out what is hardly seen: at the ends sooner than between other bodies."""
-    sure = [n for n, reading in enumerate(readings) if confidence_of(reading) >= TOLD_FROM]
-    inner = readings[sure[0] : sure[-1] + 1] if sure else []
-    return [reading for reading in inner if confidence_of(reading) >= TOLD_BETWEEN_FROM]
+    """Choose what is told: what is seen and, in a clear gap between sure bodies, one for each step."""
+    told = [reading for reading in readings if confidence_of(reading) >= TOLD_FROM]
+    places = [n for n, reading in enumerate(readings) if confidence_of(reading) >= SURE_FROM]
+    sure = [readings[n] for n in places]
+    for (first, last), gap in zip(pairwise(places), _gaps(sure), strict=False):
+        doubted = readings[first + 1 : last]
+        if gap.clear and (doubted or gap.expected):
+            told = [reading for reading in told if not any(reading is other for other in doubted)]
+            told += [guessed(pose, _nearest(pose, doubted), sure) for pose in gap.expected]
+    return sorted(told, key=lambda r: float(r.points.centre_rc[0]))
+
+
+def _nearest(pose: BodyPose, readings: Sequence[FineReading]) -> FineReading | None:
+    """Surest of the readings whose centre lies within two fifths of a depth."""
+    near = [
+        reading
+        for reading in readings
+        if np.linalg.norm(reading.points.centre_rc - pose.centre_rc) < 0.4 * pose.depth_px
+    ]
+    return max(near, key=confidence_of, default=None)
 
 
 def _is_new(pose: BodyPose, tried: Sequence[BodyPose]) -> bool:
-    """Whether no look was taken yet within a fifth of a depth of here."""
-    away = (float(np.linalg.norm(pose.centre_rc - other.centre_rc)) for other in tried)
-    return all(distance > 0.2 * pose.depth_px for distance in away)
+    """Whether no look was taken yet within a fifth of a depth of here, in a crop of about this size."""
+    return all(
+        float(np.linalg.norm(pose.centre_rc - other.centre_rc)) > 0.2 * pose.depth_px
+        or not 0.85 < pose.depth_px / other.depth_px < 1.18
+        for other in tried
+    )
 
 
 def _sound(readings: Sequence[FineReading], least: float) -> list[FineReading]:
-    """Keep what looks like a body, one reading for each, from the top."""
+    """Keep what looks like a body, for each the surest reading, from the top."""
     kept: list[FineReading] = []
-    for reading in sorted(readings, key=lambda r: -r.is_body):
+    for reading in sorted(readings, key=lambda r: -confidence_of(r)):
         if reading.is_body >= least and not any(_same(reading, other) for other in kept):
             kept.append(reading)
     return sorted(kept, key=lambda r: float(r.points.centre_rc[0]))
@@ -184,35 +230,8 @@ def _height(reading: FineReading) -> float:
 
 
 def _steps(readings: Sequence[FineReading]) -> list[int]:
-    """How many levels each body lies below the one before it, by the distance of their centres."""
-    centres = np.array([reading.points.centre_rc for reading in readings])
-    if len(centres) < 2:
-        return []
-    away = np.linalg.norm(np.diff(centres, axis=0), axis=1)
-    depth = np.array([pose_of(reading.points).depth_px for reading in readings])
-    # Neighbours lie about one depth apart; the film's own median tells more than any norm.
-    usual = np.median(away / ((depth[:-1] + depth[1:]) / 2))
-    expected = np.clip(usual, 0.7, 1.35) * (depth[:-1] + depth[1:]) / 2
-    return [max(1, round(float(a / e))) for a, e in zip(away, expected, strict=True)]
-
-
-def _between(readings: Sequence[FineReading]) -> list[BodyPose]:
-    """Poses where a body should lie between two that are too far apart."""
-    poses = []
-    for upper, lower, step in zip(readings, readings[1:], _steps(readings), strict=False):
-        for n in range(1, step):
-            share = n / step
-            poses.append(_mixed(pose_of(upper.points), pose_of(lower.points), share))
-    return poses
-
-
-def _mixed(upper: BodyPose, lower: BodyPose, share: float) -> BodyPose:
-    back = (1 - share) * upper.backward_rc + share * lower.backward_rc
-    return BodyPose(
-        (1 - share) * upper.centre_rc + share * lower.centre_rc,
-        back / np.linalg.norm(back),
-        (1 - share) * upper.depth_px + share * lower.depth_px,
-    )
+    """How many levels each body but the first lies below the one before it."""
+    return [gap.steps for gap in _gaps(readings)]
 
 
 def _beyond(readings: Sequence[FineReading], shape: tuple[int, ...]) -> list[BodyPose]:
@@ -282,6 +301,7 @@ def _doubts(reading: FineReading, shape: tuple[int, ...]) -> tuple[Reason, ...]:
     out = (corners < -0.5).any() or (corners > np.array(shape) - 0.5).any()
     near = (corners < 3).any() or (corners > np.array(shape) - 4).any()
     checks = (
+        (Reason.NOT_SEEN, not reading.seen),
         (Reason.MERGED_BODIES, reading.merged),
         (Reason.BROKEN_BODY, reading.broken),
         (Reason.CORNERS_NOT_FOUND, not reading.corners_found),

@@ -28,6 +28,14 @@ def look_closely(
     spread of a point stays that of the crops, which see what may be mistaken for
     what; it grows by as much as crops and patches disagree.
     """
+    seen = [reading for reading in readings if reading.seen]
+    closely = iter(_seen_closely(image, seen, predictor))
+    return [next(closely) if reading.seen else reading for reading in readings]
+
+
+def _seen_closely(
+    image: GrayImage, readings: Sequence[FineReading], predictor: Predictor
+) -> list[FineReading]:
     poses = [pose_of(reading.points) for reading in readings]
     if not poses:
         return []

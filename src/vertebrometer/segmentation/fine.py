@@ -67,6 +67,8 @@ class FineReading:
     cement: float
     cut: float
     pose: BodyPose
+    seen: bool = True
+    """False where nothing was seen and the points only show where neighbours expect the body."""
 
 
 def read_bodies(image: GrayImage, poses: Sequence[BodyPose], predictor: Predictor) -> list[FineReading]:

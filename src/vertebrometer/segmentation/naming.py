@@ -22,7 +22,9 @@ rightly; of the other 16, 8 were named, 95 % rightly)."""
 _TEMPER: Final = 0.45
 """Bodies of one film err together, so their votes count less than independent ones would, ..."""
 _VOTES: Final = 3.0
-"""... and however many there are, all together no more than this many."""
+"""... and however many there are, all together no more than this many, ..."""
+_VOTES_ALONE: Final = 1.5
+"""... or half as many where no sacrum was seen: then all may be off by one level together."""
 _GAPS: Final = 3
 _GAP_SD: Final = 0.2
 """Standard deviation of the number of levels in a gap, over the number that its length says."""
@@ -139,5 +141,6 @@ def _runs(
         # A sacrum that was not seen may well be there: it is the dimmest part of many films.
         follows = _FOLLOWS_UNSEEN + _FOLLOWS_SEEN * sacrum
         anchor = np.log(follows if ends_at_sacrum else 1 - follows)
-        runs.append((names, min(_TEMPER, _VOTES / len(names)) * looks + float(anchor) + float(np.log(prior))))
+        vote = min(_TEMPER, (_VOTES if sacrum >= 0.5 else _VOTES_ALONE) / len(names))
+        runs.append((names, vote * looks + float(anchor) + float(np.log(prior))))
     return runs

@@ -196,6 +196,7 @@ _REASON_MEANINGS: Final[dict[Reason, str]] = {
     Reason.NO_SPACING: "The film states no pixel spacing",
     Reason.EXCLUDED_BY_READER: "Taken out by a reader",
     Reason.INTERVAL_TOO_WIDE: "Interval of compression too wide",
+    Reason.NOT_SEEN: "Not seen, expected from neighbours",
 }
 # Numbered in the order in which the reasons came to be, so that none changes its code.
 REASON_TERMS: Final[dict[str, Term]] = {

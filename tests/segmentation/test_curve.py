@@ -1,0 +1,115 @@
+"""Facts about gaps in the row of found bodies: how many are missing, where they lie, what is told of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vertebrometer.anatomy import LEVELS, OVERRULABLE, Reason, SixPoints
+from vertebrometer.phantom import phantom_of
+from vertebrometer.segmentation import bodies
+from vertebrometer.segmentation.close import look_closely
+from vertebrometer.segmentation.curve import gaps_between
+from vertebrometer.segmentation.fine import FineReading
+from vertebrometer.segmentation.frames import pose_of
+
+
+@pytest.fixture(scope="module")
+def spine():
+    """Poses of the thoracic and lumbar bodies of a curved spine."""
+    truth = phantom_of(11, field="whole-spine").truth
+    return [pose_of(body.points) for body in truth.bodies if body.whole and body.level[0] != "C"]
+
+
+def test_a_row_without_gaps_misses_nothing(spine):
+    gaps = gaps_between(spine)
+    assert [gap.steps for gap in gaps] == [1] * (len(spine) - 1)
+    assert all(gap.clear and not gap.expected for gap in gaps)
+    assert gaps_between(spine[:1]) == []
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_missing_bodies_are_counted_and_lie_on_the_curve_of_the_spine(spine, missing):
+    for first in range(1, len(spine) - missing):
+        gap = gaps_between([*spine[:first], *spine[first + missing :]])[first - 1]
+        assert gap.steps == missing + 1
+        for expected, true in zip(gap.expected, spine[first : first + missing], strict=True):
+            assert np.linalg.norm(expected.centre_rc - true.centre_rc) < 0.2 * true.depth_px
+            assert expected.depth_px == pytest.approx(true.depth_px, rel=0.1)
+            assert expected.backward_rc @ true.backward_rc > 0.97
+
+
+def test_a_gap_between_two_bodies_alone_is_judged_by_their_depth(spine):
+    assert gaps_between([spine[4], spine[5]])[0].steps == 1
+    assert gaps_between([spine[4], spine[7]])[0].steps > 1
+
+
+def reading_of(sure, step=0.0):
+    """A reading of a square body of 100 pixels with this confidence, `step` of 120 pixels down the film."""
+    corners = [*np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 100.0], [100.0, 0.0]]), 120.0 * step, 0.0]
+    points = SixPoints.from_corners(corners)
+    return FineReading(
+        points=points,
+        point_sd_px=np.full((6, 2), 12.0 * np.sqrt(-np.log(sure))),
+        contour_rc=points.points_rc,
+        corners_found=True,
+        broken=False,
+        merged=False,
+        is_body=1.0,
+        level_log_chance=np.zeros(len(LEVELS)),
+        metal=0.0,
+        cement=0.0,
+        cut=0.0,
+        pose=pose_of(points),
+    )
+
+
+def spine_of(confidences):
+    return [reading_of(sure, step) for step, sure in enumerate(confidences) if sure is not None]
+
+
+def confidences_of(told):
+    return [round(bodies.confidence_of(reading), 2) for reading in told]
+
+
+def test_what_is_hardly_seen_is_told_between_sure_bodies_but_not_at_the_ends_of_the_spine():
+    told = bodies._told(spine_of([0.15, 0.9, 0.9, 0.15, 0.05, 0.9, 0.3, 0.15]))
+    assert confidences_of(told) == [0.9, 0.9, 0.15, 0.05, 0.9, 0.3]
+    assert bodies._told(spine_of([0.15] * 3)) == []
+
+
+def test_a_body_that_is_not_seen_is_told_where_its_neighbours_expect_it_and_never_measured():
+    told = bodies._told(spine_of([0.9, 0.9, None, None, 0.9, 0.9]))
+    assert [reading.seen for reading in told] == [True, True, False, False, True, True]
+    for step, reading in enumerate(told):
+        np.testing.assert_allclose(reading.points.points_rc, reading_of(0.9, step).points.points_rc, atol=1.0)
+    reasons = bodies._doubts(told[2], (2000, 2000))
+    assert reasons[0] is Reason.NOT_SEEN
+    assert Reason.NOT_SEEN not in OVERRULABLE
+    # The close look leaves alone what was not seen.
+    assert look_closely(np.zeros((800, 200), np.float32), told[2:4], None) == told[2:4]
+
+
+def test_no_body_is_made_up_where_it_is_not_clear_how_many_are_missing():
+    readings = spine_of([0.9, 0.9, 0.9])
+    for step in (3.4, 8.0):
+        assert len(bodies._told([*readings, *(reading_of(0.9, step + n) for n in range(2, 5))])) == 6
+
+
+def test_a_second_reading_between_neighbours_is_dropped():
+    assert confidences_of(
+        bodies._told([*spine_of([0.9, 0.9]), reading_of(0.3, 1.6), reading_of(0.9, 2)])
+    ) == [
+        0.9,
+        0.9,
+        0.9,
+    ]
+
+
+def test_a_doubtful_body_lies_between_what_is_seen_of_it_and_where_it_is_expected():
+    astray = reading_of(0.15, 2.2)
+    told = bodies._told([*spine_of([0.9, 0.9]), astray, reading_of(0.9, 3), reading_of(0.9, 4)])
+    rows = [reading.points.centre_rc[0] for reading in (reading_of(0.9, 2), told[2], astray)]
+    assert rows == sorted(rows)
+    assert len(set(rows)) == 3
+    assert confidences_of(told)[2] == 0.15
