@@ -24,7 +24,7 @@ def spine():
 def test_a_row_without_gaps_misses_nothing(spine):
     gaps = gaps_between(spine)
     assert [gap.steps for gap in gaps] == [1] * (len(spine) - 1)
-    assert all(gap.clear and not gap.expected for gap in gaps)
+    assert all(gap.countable and not gap.expected for gap in gaps)
     assert gaps_between(spine[:1]) == []
 
 

@@ -184,7 +184,7 @@ def _told(readings: Sequence[FineReading]) -> list[FineReading]:
     sure = [readings[n] for n in places]
     for (first, last), gap in zip(pairwise(places), _gaps(sure), strict=False):
         doubted = readings[first + 1 : last]
-        if gap.clear and (doubted or gap.expected):
+        if gap.countable and (doubted or gap.expected):
             told = [reading for reading in told if not any(reading is other for other in doubted)]
             told += [guessed(pose, _nearest(pose, doubted), sure) for pose in gap.expected]
     return sorted(told, key=lambda r: float(r.points.centre_rc[0]))

@@ -1,0 +1,188 @@
+"""How measuring stands up to what other hospitals do to a film: parts, scales, greys, letters, no spacing.
+
+    python benchmarks/variants.py --truth truth.json --films DIR [--only NAME...] [--levels T4-L5]
+
+Measures every film of a truth file (the form that ``vertebrometer phantom`` writes) as it is and in each of
+its variants, always without a pixel spacing, and prints a line for each. Bodies that a part does not show
+whole are not asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vertebrometer.anatomy import BodyTruth, FilmTruth, SixPoints, level_rank, read_truth
+from vertebrometer.evaluation import Evaluation, evaluate_reports
+from vertebrometer.phantom import mirrored
+from vertebrometer.pipeline import Measurer
+from vertebrometer.radiographs import Radiograph, read_radiograph
+from vertebrometer.types import GrayImage, PointsRC
+
+Shown = tuple[GrayImage, FilmTruth]
+MARGIN = 0.6
+"""Film above the first and below the last body of a part, in heights of a body."""
+BEFORE, BEHIND = 4.0, 3.0
+"""Film in front of and behind the bodies of a part, in heights of a body."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--truth", type=Path, required=True)
+    parser.add_argument("--films", type=Path, required=True, help="folder of the films that the truth names")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="films that nothing was trained on, by file name"
+    )
+    parser.add_argument("--levels", default="T4-L5", help="levels that count, as FIRST-LAST")
+    arguments = parser.parse_args()
+    first, last = arguments.levels.split("-")
+    truths = [
+        truth for truth in read_truth(arguments.truth) if not arguments.only or truth.file in arguments.only
+    ]
+    measurer = Measurer()
+    heads = ("variant", "bodies", "recall, %", "false per film", "Dice", "corner error, %", "body yield, %")
+    print(f"| {' | '.join((*heads, 'VC MAE', 'named, %', 'right of those, %'))} |")
+    print("|---" * (len(heads) + 3) + "|")
+    for name, vary in VARIANTS.items():
+        reports, shown_truths = {}, []
+        for truth in truths:
+            film = read_radiograph(arguments.films / truth.file)
+            image, shown = vary((film.image, truth))
+            varied = Radiograph(image=np.ascontiguousarray(image), name=film.name, facts=film.facts)
+            reports[Path(truth.file).stem] = measurer.measure(varied)
+            shown_truths.append(shown)
+        told = evaluate_reports(reports, shown_truths, first=first, last=last, repeats=1)
+        print(line(name, told), flush=True)
+
+
+def line(name: str, told: Evaluation) -> str:
+    """Return one line of the table; what could not be computed is a dash."""
+    values, dice = told.errors["all"], told.segmentation["dice"]
+    figures = (
+        f"{told.body_recall_percent.value:.1f}",
+        f"{told.false_per_film:.2f}",
+        "-" if dice is None else f"{dice.mean:.3f}",
+        "-" if told.corner_error_median_percent is None else f"{told.corner_error_median_percent:.1f}",
+        f"{told.body_yield_percent:.0f}",
+        "-" if values is None else f"{values.mae.value:.2f}",
+        "-" if told.levels_named_percent is None else f"{told.levels_named_percent:.0f}",
+        "-" if told.levels_right_percent is None else f"{told.levels_right_percent:.0f}",
+    )
+    return f"| {name} | {sum(film.bodies for film in told.films)} | {' | '.join(figures)} |"
+
+
+def whole(shown: Shown) -> Shown:
+    """Leave the film as it is."""
+    return shown
+
+
+def facing_other_way(shown: Shown) -> Shown:
+    """Mirror the film."""
+    image, truth = shown
+    return image[:, ::-1], mirrored(truth)
+
+
+def part(first: str, last: str, *, margin: float = MARGIN, sides: float = 1.0) -> Callable[[Shown], Shown]:
+    """Cut out the bodies from `first` to `last`, as a film of that region shows them."""
+
+    def cut(shown: Shown) -> Shown:
+        image, truth = shown
+        inside = [b for b in truth.bodies if level_rank(first) <= level_rank(b.level) <= level_rank(last)]
+        corners = np.concatenate([body.points.corners_rc for body in inside])
+        height = float(np.mean([np.linalg.norm(np.subtract(*b.points.corners_rc[[0, 3]])) for b in inside]))
+        left, right = (BEHIND, BEFORE) if truth.facing.value == "right" else (BEFORE, BEHIND)
+        low = np.floor(corners.min(axis=0) - height * np.array([margin, left * sides])).astype(int)
+        high = np.ceil(corners.max(axis=0) + height * np.array([margin, right * sides])).astype(int)
+        low, high = np.maximum(low, 0), np.minimum(high, image.shape)
+        kept = replace(truth, bodies=tuple(inside), shape=(int(high[0] - low[0]), int(high[1] - low[1])))
+        return image[low[0] : high[0], low[1] : high[1]], moved(kept, lambda points: points - low)
+
+    return cut
+
+
+def scaled(rows: float, cols: float) -> Callable[[Shown], Shown]:
+    """Give the film other pixels; with two factors it is squashed, and nothing in the file says so."""
+
+    def scale(shown: Shown) -> Shown:
+        image, truth = shown
+        high, wide = round(image.shape[0] * rows), round(image.shape[1] * cols)
+        by = np.array([high / image.shape[0], wide / image.shape[1]])
+        how = cv2.INTER_AREA if min(rows, cols) < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(np.ascontiguousarray(image), (wide, high), interpolation=how)
+        return np.asarray(small), moved(replace(truth, shape=(high, wide)), lambda p: (p + 0.5) * by - 0.5)
+
+    return scale
+
+
+def grey(change: Callable[[GrayImage], GrayImage]) -> Callable[[Shown], Shown]:
+    """Change the grey levels, and store them in 8 bits."""
+
+    def changed(shown: Shown) -> Shown:
+        image, truth = shown
+        return np.asarray(np.round(np.clip(change(image), 0, 1) * 255) / 255, dtype=np.float32), truth
+
+    return changed
+
+
+def lettered(shown: Shown) -> Shown:
+    """Burn in letters and a ruler, one letter over the middle of the film."""
+    image = np.array(shown[0])
+    rows, cols = image.shape
+    size = max(rows / 2750, 0.4)
+    for text, at, large in (
+        ("L 12:34 KV 85", (20, int(120 * size)), 2.2),
+        ("R", (cols // 2, rows // 2), 4.0),
+    ):
+        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, large * size, 1.0, max(1, int(7 * size)))
+    for tick, row in enumerate(range(0, rows, max(8, rows // 60))):
+        cv2.line(image, (cols - 40, row), (cols - (10 if tick % 5 else 25), row), 1.0, 2)
+    return image, shown[1]
+
+
+def after(*steps: Callable[[Shown], Shown]) -> Callable[[Shown], Shown]:
+    """Do one change after the other."""
+
+    def all_of(shown: Shown) -> Shown:
+        for step in steps:
+            shown = step(shown)
+        return shown
+
+    return all_of
+
+
+def moved(truth: FilmTruth, to: Callable[[PointsRC], PointsRC]) -> FilmTruth:
+    """Carry all points of a truth."""
+
+    def body(own: BodyTruth) -> BodyTruth:
+        return replace(own, points=SixPoints(to(own.points.points_rc)), contour_rc=to(own.contour_rc))
+
+    s1 = None if truth.s1_endplate_rc is None else to(truth.s1_endplate_rc)
+    return replace(truth, bodies=tuple(body(own) for own in truth.bodies), s1_endplate_rc=s1)
+
+
+LOWER = part("T8", "L5")
+VARIANTS: dict[str, Callable[[Shown], Shown]] = {
+    "as it is": whole,
+    "facing the other way": facing_other_way,
+    "lumbar, T11-L5": part("T11", "L5"),
+    "lumbar, cut close, T12-L5": part("T12", "L5", margin=0.3, sides=0.5),
+    "thoracolumbar, T8-L5": LOWER,
+    "thoracic, T4-T12": part("T4", "T12"),
+    "T8-L5, half the pixels": after(LOWER, scaled(0.5, 0.5)),
+    "T8-L5, 1.7 times the pixels": after(LOWER, scaled(1.7, 1.7)),
+    "T8-L5, rows squashed to 0.75": after(LOWER, scaled(0.75, 1.0)),
+    "T8-L5, columns squashed to 0.75": after(LOWER, scaled(1.0, 0.75)),
+    "T8-L5, a quarter of the contrast": after(LOWER, grey(lambda image: 0.25 * image + 0.1)),
+    "T8-L5, gamma 2": after(LOWER, grey(np.square)),
+    "T8-L5, gamma 0.5": after(LOWER, grey(np.sqrt)),
+    "T8-L5, letters and a ruler": after(LOWER, lettered),
+}
+
+
+if __name__ == "__main__":
+    main()
