@@ -230,6 +230,12 @@ def test_a_window_shows_picture_and_mask_alike():
             assert np.corrcoef(bright.ravel(), sample["mask"][0].ravel())[0, 1] > 0.5
 
 
+@pytest.mark.parametrize("rate", [-0.1, 1.5])
+def test_a_fracture_rate_is_a_fraction_of_spines(rate):
+    with pytest.raises(SettingsError, match="fracture_rate is a fraction"):
+        PhantomFilms(count=1, fracture_rate=rate)
+
+
 @pytest.mark.parametrize("window_px", [(64, 0), (-16, 64)])
 def test_a_window_has_rows_and_columns(window_px):
     with pytest.raises(SettingsError, match="rows and columns above 0"):

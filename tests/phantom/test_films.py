@@ -185,6 +185,9 @@ def test_films_of_a_set_are_never_those_of_a_bare_seed():
 def test_all_fields_by_name_are_all_fields():
     assert numbered_settings(1, 2, fields=tuple(FIELDS)) == numbered_settings(1, 2)
     assert {numbered_settings(1, n, fields=("dxa",)).view.field for n in range(5)} == {"dxa"}
+    for rate in (0.0, 1.0):
+        spines = [numbered_settings(1, n, fracture_rate=rate).bodies for n in range(8)]
+        assert {any(body.fracture != "none" for body in bodies) for bodies in spines} == {rate == 1.0}
     with pytest.raises(UnknownNameError, match="whole-spine"):
         numbered_settings(1, 1, fields=("knee",))
     with pytest.raises(UnknownNameError, match="whole-spine"):
