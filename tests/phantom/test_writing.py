@@ -20,8 +20,8 @@ from vertebrometer.radiographs import SpacingSource, read_radiograph
 def quick(monkeypatch):
     """Draw on coarse pixels; all else is as it is."""
 
-    def draw(rng, *, field=None):
-        return draw_phantom(rng, field=field, pixel_mm=QUICK_MM)
+    def draw(rng, **drawn):
+        return draw_phantom(rng, **drawn, pixel_mm=QUICK_MM)
 
     monkeypatch.setattr("vertebrometer.phantom.making.draw_phantom", draw)
 

@@ -46,8 +46,8 @@ def test_a_gap_between_two_bodies_alone_is_judged_by_their_depth(spine):
 
 def reading_of(sure, step=0.0):
     """A reading of a square body of 100 pixels with this confidence, `step` of 120 pixels down the film."""
-    corners = [*np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 100.0], [100.0, 0.0]]), 120.0 * step, 0.0]
-    points = SixPoints.from_corners(corners)
+    corners = np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 100.0], [100.0, 0.0]])
+    points = SixPoints.from_corners(corners + np.array([120.0 * step, 0.0]))
     return FineReading(
         points=points,
         point_sd_px=np.full((6, 2), 12.0 * np.sqrt(-np.log(sure))),
@@ -97,13 +97,8 @@ def test_no_body_is_made_up_where_it_is_not_clear_how_many_are_missing():
 
 
 def test_a_second_reading_between_neighbours_is_dropped():
-    assert confidences_of(
-        bodies._told([*spine_of([0.9, 0.9]), reading_of(0.3, 1.6), reading_of(0.9, 2)])
-    ) == [
-        0.9,
-        0.9,
-        0.9,
-    ]
+    told = bodies._told([*spine_of([0.9, 0.9]), reading_of(0.3, 1.6), reading_of(0.9, 2)])
+    assert confidences_of(told) == [0.9, 0.9, 0.9]
 
 
 def test_a_doubtful_body_lies_between_what_is_seen_of_it_and_where_it_is_expected():
