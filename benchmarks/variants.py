@@ -1,6 +1,6 @@
 """How measuring stands up to what other hospitals do to a film: parts, scales, greys, letters, no spacing.
 
-    python benchmarks/variants.py --truth truth.json --films DIR [--only NAME...] [--levels T4-L5]
+    python benchmarks/variants.py --truth truth.json --films DIR [--only NAME...]
 
 Measures every film of a truth file (the form that ``vertebrometer phantom`` writes) as it is and in each of
 its variants, always without a pixel spacing, and prints a line for each. Bodies that a part does not show
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="*", default=[], help="films that nothing was trained on, by file name"
     )
+    parser.add_argument("--variant", nargs="*", default=[], help="only these variants, by name")
     parser.add_argument("--levels", default="T4-L5", help="levels that count, as FIRST-LAST")
     arguments = parser.parse_args()
     first, last = arguments.levels.split("-")
@@ -49,6 +50,8 @@ def main() -> None:
     print(f"| {' | '.join((*heads, 'VC MAE', 'named, %', 'right of those, %'))} |")
     print("|---" * (len(heads) + 3) + "|")
     for name, vary in VARIANTS.items():
+        if arguments.variant and name not in arguments.variant:
+            continue
         reports, shown_truths = {}, []
         for truth in truths:
             film = read_radiograph(arguments.films / truth.file)
@@ -131,17 +134,18 @@ def grey(change: Callable[[GrayImage], GrayImage]) -> Callable[[Shown], Shown]:
 
 def lettered(shown: Shown) -> Shown:
     """Burn in letters and a ruler, one letter over the middle of the film."""
-    image = np.array(shown[0])
+    image, truth = shown
     rows, cols = image.shape
+    ink = np.zeros(image.shape, np.uint8)
     size = max(rows / 2750, 0.4)
     for text, at, large in (
         ("L 12:34 KV 85", (20, int(120 * size)), 2.2),
         ("R", (cols // 2, rows // 2), 4.0),
     ):
-        cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, large * size, 1.0, max(1, int(7 * size)))
+        cv2.putText(ink, text, at, cv2.FONT_HERSHEY_SIMPLEX, large * size, 255, max(1, int(7 * size)))
     for tick, row in enumerate(range(0, rows, max(8, rows // 60))):
-        cv2.line(image, (cols - 40, row), (cols - (10 if tick % 5 else 25), row), 1.0, 2)
-    return image, shown[1]
+        cv2.line(ink, (cols - 40, row), (cols - (10 if tick % 5 else 25), row), 255, 2)
+    return np.maximum(image, ink.astype(np.float32) / 255), truth
 
 
 def after(*steps: Callable[[Shown], Shown]) -> Callable[[Shown], Shown]:

@@ -15,7 +15,7 @@ from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.coarse import CoarseFinding, find_bodies
 from vertebrometer.segmentation.coarse_view import COARSE_PIXEL_MM, coarse_contrast, resampled
 from vertebrometer.segmentation.curve import Gap, gaps_between, guessed
-from vertebrometer.segmentation.fine import FineReading, read_bodies
+from vertebrometer.segmentation.fine import FineReading, first_look, read_bodies
 from vertebrometer.segmentation.frames import BodyPose, downward, pose_of
 from vertebrometer.segmentation.naming import name_levels
 from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
@@ -84,7 +84,7 @@ def segment(
     square = resampled(image, (pixel_rc[0] / pixel_rc[1], 1.0)) if pixel_rc[0] != pixel_rc[1] else None
     film = image if square is None else square.image
     scale = (1.0, 1.0) if square is None else square.scale_rc
-    finding, mirrored, side, confidence = _facing_left(film, coarse, pixel_mm, facing)
+    finding, mirrored, side, confidence = _facing_left(film, coarse, points, pixel_mm, facing)
     level_film = np.ascontiguousarray(film[:, ::-1]) if mirrored else film
     readings = _readings(level_film, finding, points)
     if corners is not None:
@@ -101,20 +101,18 @@ def segment(
 
 
 def _facing_left(
-    film: GrayImage, coarse: Predictor, pixel_mm: float | None, given: Facing
+    film: GrayImage, coarse: Predictor, points: Predictor, pixel_mm: float | None, given: Facing
 ) -> tuple[CoarseFinding, bool, Facing, float]:
     """Find bodies on the film, or on its mirror image where it faces right.
 
     So a film and its mirror image are measured on the very same pixels.
     """
-    even = coarse_contrast(film)
-    first = find_bodies(even, coarse, pixel_mm=pixel_mm, coarse_mm=COARSE_PIXEL_MM)
+    first = _found(film, coarse, points, pixel_mm)
     vote = first.front_right
     confidence = abs(vote)
     side = given if given is not Facing.UNKNOWN else (Facing.RIGHT if vote > 0 else Facing.LEFT)
     if side is Facing.RIGHT:
-        other = coarse_contrast(np.ascontiguousarray(film[:, ::-1]))
-        first = find_bodies(other, coarse, pixel_mm=pixel_mm, coarse_mm=COARSE_PIXEL_MM)
+        first = _found(np.ascontiguousarray(film[:, ::-1]), coarse, points, pixel_mm)
     finding = _turned_left(first)
     known = given is not Facing.UNKNOWN or confidence >= FACING_FROM
     return (
@@ -122,6 +120,18 @@ def _facing_left(
         side is Facing.RIGHT,
         side if known and first.bodies else Facing.UNKNOWN,
         1.0 if given is not Facing.UNKNOWN else confidence,
+    )
+
+
+def _found(film: GrayImage, coarse: Predictor, points: Predictor, pixel_mm: float | None) -> CoarseFinding:
+    """Find bodies; the fine network decides between scales, few sure bodies outweigh many doubtful ones."""
+
+    def judge(finding: CoarseFinding) -> float:
+        looks = first_look(film, [body.pose for body in finding.bodies], points)
+        return sum(confidence_of(reading) ** 4 for reading in looks)
+
+    return find_bodies(
+        coarse_contrast(film), coarse, pixel_mm=pixel_mm, coarse_mm=COARSE_PIXEL_MM, judge=judge
     )
 
 

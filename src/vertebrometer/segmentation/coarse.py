@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -22,6 +22,10 @@ _SEED_LEVELS: Final = (0.45, 0.6, 0.75, 0.88)
 _LEAST_CORE_PX: Final = 4
 _USUAL_CHANGE: Final = 0.25
 """How much the logarithm of the depth changes, at most, between neighbours that are seen rightly."""
+_JUDGED: Final = 3
+"""Scales that are looked at more closely."""
+_CLEARLY: Final = 1.5
+"""How many times as much another scale must be worth to be taken instead of the one that fits best."""
 _ALONE: Final = 0.3
 """Evenness of a body without neighbours."""
 
@@ -265,13 +269,21 @@ def _evenness(upper: FoundBody, lower: FoundBody) -> float:
 
 
 def find_bodies(
-    even: GrayImage, predictor: Predictor, *, pixel_mm: float | None, coarse_mm: float
+    even: GrayImage,
+    predictor: Predictor,
+    *,
+    pixel_mm: float | None,
+    coarse_mm: float,
+    judge: Callable[[CoarseFinding], float] = scale_fitness,
 ) -> CoarseFinding:
     """Find the bodies of a film whose contrast was evened out.
 
     With a known pixel the nominal scale is tried first; without one, or when
     that finds little, a ladder of scales. The scale is then set by the bodies'
     own size and the film is looked at once more.
+
+    `judge` decides between the scales that fit best: a burned-in ruler has one
+    size and even steps too, and only a closer look tells its ticks from bodies.
     """
     # A film of larger pixels than these would be enlarged; such a spacing is wrong or of no use.
     stated = pixel_mm is not None and pixel_mm <= _COARSEST_PIXEL_MM
@@ -279,7 +291,10 @@ def find_bodies(
     if first is None or scale_fitness(first) < 2.0:
         ladder = [look(even, side / max(even.shape), predictor) for side in (110, 155, 220, 311, 440, 622)]
         candidates = ladder if first is None else [first, *ladder]
-        first = max(candidates, key=scale_fitness)
+        likely = sorted(candidates, key=scale_fitness, reverse=True)[:_JUDGED]
+        worth = [judge(finding) for finding in likely]
+        best = int(np.argmax(worth))
+        first = likely[best if worth[best] > _CLEARLY * worth[0] else 0]
     if not first.bodies:
         return first
     depths = [body.pose.depth_px for body in first.bodies]

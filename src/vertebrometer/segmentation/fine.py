@@ -83,6 +83,11 @@ def read_bodies(image: GrayImage, poses: Sequence[BodyPose], predictor: Predicto
     return _look(image, mended, VIEWS, predictor)
 
 
+def first_look(image: GrayImage, poses: Sequence[BodyPose], predictor: Predictor) -> list[FineReading]:
+    """Look at each body once, in its plain crop: enough to tell whether it is one."""
+    return _look(image, poses, FIRST_VIEWS, predictor)
+
+
 def _mended(pose: BodyPose, first: FineReading) -> BodyPose:
     """Pose by the points of the first look, unless these ran off."""
     better = pose_of(first.points)
