@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,14 @@ def test_no_body_is_made_up_where_it_is_not_clear_how_many_are_missing():
 def test_a_second_reading_between_neighbours_is_dropped():
     told = bodies._told([*spine_of([0.9, 0.9]), reading_of(0.3, 1.6), reading_of(0.9, 2)])
     assert confidences_of(told) == [0.9, 0.9, 0.9]
+
+
+def test_what_may_be_measured_is_never_moved_to_where_it_is_expected():
+    seen = replace(reading_of(np.exp(-0.5), 2.1), is_body=0.55)
+    assert bodies.confidence_of(seen) < bodies.SURE_FROM
+    told = bodies._told([*spine_of([0.9, 0.9]), seen, reading_of(0.9, 3), reading_of(0.9, 4)])
+    assert told[2] is seen
+    assert Reason.LOW_CONFIDENCE not in bodies._doubts(seen, (2000, 2000))
 
 
 def test_a_doubtful_body_lies_between_what_is_seen_of_it_and_where_it_is_expected():

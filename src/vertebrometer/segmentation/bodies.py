@@ -196,8 +196,13 @@ def _told(readings: Sequence[FineReading]) -> list[FineReading]:
         doubted = readings[first + 1 : last]
         if gap.countable and (doubted or gap.expected):
             told = [reading for reading in told if not any(reading is other for other in doubted)]
-            told += [guessed(pose, _nearest(pose, doubted), sure) for pose in gap.expected]
+            told += [_placed(pose, _nearest(pose, doubted), sure) for pose in gap.expected]
     return sorted(told, key=lambda r: float(r.points.centre_rc[0]))
+
+
+def _placed(pose: BodyPose, seen: FineReading | None, sure: Sequence[FineReading]) -> FineReading:
+    """Leave alone what is seen well enough to be measured: no value may follow from an expectation."""
+    return guessed(pose, seen, sure) if seen is None or _hardly_seen(seen) else seen
 
 
 def _nearest(pose: BodyPose, readings: Sequence[FineReading]) -> FineReading | None:
@@ -301,6 +306,10 @@ def confidence_of(reading: FineReading) -> float:
     return float(np.clip(reading.is_body * np.exp(-((_spread(reading) / 0.12) ** 2)), 0, 1))
 
 
+def _hardly_seen(reading: FineReading) -> bool:
+    return reading.is_body < 0.5 or _spread(reading) > HARDLY_SEEN_SD
+
+
 def _spread(reading: FineReading) -> float:
     """Spread of the anterior points along the body, over its height."""
     return float(np.sqrt((reading.point_sd_px[[0, 5], 0] ** 2).mean())) / max(_height(reading), 1e-6)
@@ -319,7 +328,7 @@ def _doubts(reading: FineReading, shape: tuple[int, ...]) -> tuple[Reason, ...]:
         (Reason.METALWORK, reading.metal > _FLAG_FROM),
         (Reason.CEMENT, reading.cement > _FLAG_FROM),
         (Reason.IMPLAUSIBLE_SHAPE, not plausible(reading.points)),
-        (Reason.LOW_CONFIDENCE, reading.is_body < 0.5 or _spread(reading) > HARDLY_SEEN_SD),
+        (Reason.LOW_CONFIDENCE, _hardly_seen(reading)),
     )
     return tuple(reason for reason, holds in checks if holds)
 
