@@ -23,7 +23,7 @@ from vertebrometer.training.bank import (
     polygon_mask,
     scaled_truth,
 )
-from vertebrometer.training.data import _kept, _phantoms
+from vertebrometer.training.data import _kept, _Phantoms
 
 pytestmark = pytest.mark.torch
 
@@ -94,27 +94,32 @@ def test_bank_seeds_name_films(tmp_path):
 def test_a_bank_goes_on_where_it_was_killed(tmp_path):
     asked = []
 
-    def make(first):
-        for number in range(first, 100):
-            asked.append(number)
-            yield f"film {number}"
+    def make(first, end):
+        asked.extend(range(first, end))
+        return [f"film {number}" for number in range(first, end)]
 
     key = ("phantom", 1)
-    assert list(_kept(tmp_path, key, make, 30)) == [f"film {n}" for n in range(30)]
+    assert list(_kept(tmp_path, key, make, 30, 1)) == [f"film {n}" for n in range(30)]
     assert asked == list(range(30))
     asked.clear()
     # The first 25 make one part; the second part is lost.
     parts = sorted(tmp_path.rglob("*.pickle"))
     parts[-1].unlink()
-    assert list(_kept(tmp_path, key, make, 30)) == [f"film {n}" for n in range(30)]
+    assert list(_kept(tmp_path, key, make, 30, 1)) == [f"film {n}" for n in range(30)]
     assert asked == list(range(25, 30))
 
 
 def test_phantoms_of_a_bank_do_not_depend_on_where_it_starts():
-    whole = _phantoms(1_000_000, 2.0)(0)
-    next(whole)
-    second, later = next(whole), next(_phantoms(1_000_000, 2.0)(1))
+    _, second = _Phantoms(1_000_000, 2.0)(0, 2)
+    (later,) = _Phantoms(1_000_000, 2.0)(1, 2)
     assert np.array_equal(second.image, later.image)
+
+
+@pytest.mark.slow
+def test_a_bank_is_the_same_however_many_processes_make_it(tmp_path):
+    make = _Phantoms(1_000_000, 3.0)
+    one, two = (list(_kept(tmp_path / str(n), ("phantom", 1), make, 30, n)) for n in (1, 2))
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(one, two, strict=True))
 
 
 def annotated(folder, phantom, names):

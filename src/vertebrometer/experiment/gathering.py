@@ -5,8 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
+from typing import TypeAlias
 
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import SettingsError
@@ -22,7 +27,13 @@ _FORM = 1
 """Raised when films are prepared in another way, so that kept ones are made anew."""
 
 
-def gather(data: DataSettings, out: Path, *, base: Path, tell: Callable[[str], None]) -> list[Film]:
+_LOT = 12
+"""Films that one process makes at a time."""
+
+
+def gather(
+    data: DataSettings, out: Path, *, base: Path, tell: Callable[[str], None], processes: int = 1
+) -> list[Film]:
     """Return all films; every table and file of a user is checked before the first film is made.
 
     Parameters
@@ -33,6 +44,8 @@ def gather(data: DataSettings, out: Path, *, base: Path, tell: Callable[[str], N
         Films are kept in its folder `films`.
     tell : callable
         Takes words for the reader.
+    processes : int
+        Processes that make films; 0 takes as many as there are CPUs.
 
     Raises
     ------
@@ -44,12 +57,13 @@ def gather(data: DataSettings, out: Path, *, base: Path, tell: Callable[[str], N
     if data.phantoms and data.phantoms.count:
         own = data.phantoms
         key: list[object] = ["phantom", own.seed, own.fields, own.fracture_rate]
-        films += _kept(out, key, data, _Phantoms(data), tell)
+        films += _kept(out, key, data, _Phantoms(data), tell=tell, processes=processes)
     for ct in data.ct:
         key = ["ct", ct.folder.as_posix(), ct.seed, ct.leave_out]
-        films += _kept(out, key, data, _Projections(ct, data, base), tell)
+        films += _kept(out, key, data, _Projections(ct, data, base), tell=tell, processes=processes)
     for checked in folders:
-        films += _kept(out, ["folder", checked.fingerprint], data, _Folder(checked, data), tell)
+        own_key: list[object] = ["folder", checked.fingerprint]
+        films += _kept(out, own_key, data, _Folder(checked, data), tell=tell, processes=processes)
     names = [film.name for film in films]
     twins = {name for name in names if names.count(name) > 1}
     if twins:
@@ -66,6 +80,9 @@ class _Phantoms:
 
     def __call__(self, number: int) -> Film:
         return phantom_film(self.own, self.data, number)
+
+    def lots(self, numbers: Sequence[int]) -> list[Sequence[int]]:
+        return _even(numbers)
 
 
 def phantom_film(phantoms: PhantomFilms, data: DataSettings, number: int) -> Film:
@@ -105,6 +122,11 @@ class _Projections:
         patient = f"ct-{self.paths[which].name}"
         return film_of_truth(radiograph, truth, self.data, name=name, patient=patient, group="ct")
 
+    def lots(self, numbers: Sequence[int]) -> list[Sequence[int]]:
+        # A volume takes longer to read than a film to project, so that each is read by one process.
+        of_each = [[n for n in numbers if n % len(self.paths) == which] for which in range(len(self.paths))]
+        return [lot for lot in of_each if lot]
+
 
 class _Folder:
     def __init__(self, checked: CheckedFolder, data: DataSettings) -> None:
@@ -113,13 +135,25 @@ class _Folder:
     def __call__(self, number: int) -> Film:
         return read_folder(self.checked, number, self.data)
 
+    def lots(self, numbers: Sequence[int]) -> list[Sequence[int]]:
+        return _even(numbers)
+
+
+def _even(numbers: Sequence[int]) -> list[Sequence[int]]:
+    return [numbers[start : start + _LOT] for start in range(0, len(numbers), _LOT)]
+
+
+_Make: TypeAlias = _Phantoms | _Projections | _Folder
+
 
 def _kept(
     out: Path,
     key: list[object],
     data: DataSettings,
-    make: _Phantoms | _Projections | _Folder,
+    make: _Make,
+    *,
     tell: Callable[[str], None],
+    processes: int,
 ) -> Iterator[Film]:
     """Yield the films of one source, from the store as far as it goes."""
     shape = {
@@ -131,10 +165,34 @@ def _kept(
     code = hashlib.sha256(told.encode()).hexdigest()[:12]
     folder = out / "films" / f"{key[0]}-{code}"
     folder.mkdir(parents=True, exist_ok=True)
+    missing = [n for n in range(make.count) if not _place(folder, n).exists()]
+    if missing:
+        tell(f"films: {len(missing)} of {make.count} from {key[0]} are made")
+        _fill(make, folder, make.lots(missing), processes)
     for number in range(make.count):
-        path = folder / f"{number + 1:05d}.npz"
-        if not path.exists():
-            if number % 25 == 0:
-                tell(f"films: {key[0]} {number + 1} to {min(number + 25, make.count)} of {make.count}")
-            save_film(path, make(number))
-        yield load_film(path)
+        yield load_film(_place(folder, number))
+
+
+def _fill(make: _Make, folder: Path, lots: Sequence[Sequence[int]], processes: int) -> None:
+    """Make films here, or in as many processes as there are CPUs."""
+    workers = min(processes or os.cpu_count() or 1, len(lots))
+    if workers < 2:
+        for lot in lots:
+            _make_lot(make, folder, lot)
+        return
+    # Forked processes inherit the threads of numerical libraries in a state that may hang.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            for _ in pool.map(_make_lot, repeat(make), repeat(folder), lots):
+                pass
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _make_lot(make: _Make, folder: Path, lot: Sequence[int]) -> None:
+    for number in lot:
+        save_film(_place(folder, number), make(number))
+
+
+def _place(folder: Path, number: int) -> Path:
+    return folder / f"{number + 1:05d}.npz"

@@ -65,7 +65,7 @@ def run_experiment(config: Path, *, tell: Callable[[str], None] = log.info) -> P
     check_networks(settings)
     base, out = config.parent, config.parent / settings.out
     out.mkdir(parents=True, exist_ok=True)
-    films = gather(settings.data, out, base=base, tell=tell)
+    films = gather(settings.data, out, base=base, tell=tell, processes=settings.processes)
     split = make_split(films, settings.split)
     check_truth(settings, films, split)
     lab = _Lab(settings, out, films, split, hash_of(films), tell)

@@ -164,7 +164,7 @@ class FitSettings:
 TRUTH: Final = "truth"
 """In place of a segmenter: true masks."""
 
-MACHINE_ONLY = ("checkpoint_seconds", "workers", "threads", "accelerator")
+MACHINE_ONLY = ("checkpoint_seconds", "workers", "threads", "accelerator", "processes")
 """Settings that change how fast a system is trained, not what comes out."""
 
 
@@ -276,6 +276,8 @@ class ExperimentSettings:
     """Draws of patients for 95 % intervals."""
     figure_films: int = 3
     """Rows of figure 6."""
+    processes: int = 0
+    """Processes that make films; 0 takes as many as there are CPUs."""
 
     def __post_init__(self) -> None:
         _no_twins("segmenter", [each.name for each in self.segmenters])

@@ -15,13 +15,13 @@ from vertebrometer.radiographs import Radiograph
 
 
 def projected_films(
-    spines: Sequence[SpineVolume], count: int, seed: int, *, crush_rate: float = 0.3
+    spines: Sequence[SpineVolume], count: int, seed: int, *, crush_rate: float = 0.3, first: int = 0
 ) -> Iterator[tuple[Radiograph, FilmTruth]]:
-    """Make `count` films, taking the spines in turn; film n is the same whatever `count` is."""
+    """Make films `first` to before `count`, taking the spines in turn; film n is the same however many."""
     if not spines:
         msg = "no spine to project; give at least one, such as those that spines_in finds"
         raise SettingsError(msg)
-    for number in range(count):
+    for number in range(first, count):
         # One stream for each film, so that any of them can be made alone.
         rng = np.random.default_rng([seed, number])
         spine = spines[number % len(spines)]

@@ -50,6 +50,37 @@ def vary_grey(image: GrayImage, rng: np.random.Generator, *, strength: float = 1
     return _overlay(out, rng)
 
 
+def degrade(image: GrayImage, rng: np.random.Generator) -> GrayImage:
+    """Make a picture as hard to read as a poor film: grainy, smeared along its rows, or lossily compressed.
+
+    `image` lies between 0 and 1; so does the result.
+    """
+    out = np.clip(image, 0, 1)
+    kind = rng.random()
+    if kind < 0.45:
+        grain = rng.standard_normal(out.shape, dtype=np.float32)
+        if rng.random() < 0.5:
+            # Grain of a film that was enlarged or denoised holds together over some pixels.
+            grain = np.asarray(
+                cv2.GaussianBlur(grain, (0, 0), float(rng.uniform(0.5, 1.2))), dtype=np.float32
+            )
+            grain /= max(float(grain.std()), 1e-6)
+        out = out + grain * np.float32(rng.uniform(0.06, 0.22))
+    if 0.3 < kind < 0.65:
+        first = int(rng.uniform(-0.3, 0.9) * out.shape[0])
+        band = slice(max(first, 0), max(first, 0) + int(rng.uniform(0.1, 0.7) * out.shape[0]))
+        along = float(rng.uniform(1.0, 4.0))
+        out = np.array(out)
+        out[band] = cv2.GaussianBlur(out[band], (0, 0), sigmaX=along, sigmaY=0.3)
+    if kind > 0.55:
+        written = np.asarray(np.clip(np.round(out * 255), 0, 255), dtype=np.uint8)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.uniform(6, 45))]
+        done, coded = cv2.imencode(".jpg", written, quality)
+        assert done
+        out = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), dtype=np.float32) / np.float32(255)
+    return np.asarray(np.clip(out, 0, 1), dtype=np.float32)
+
+
 def _overlay(image: GrayImage, rng: np.random.Generator) -> GrayImage:
     rows, cols = image.shape
     if rng.random() < 0.2:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import multiprocessing
+import os
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import PHANTOM_EDITION
 from vertebrometer.projection.density import BoneDensity
 from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, other_bank, phantom_bank
+
+if TYPE_CHECKING:
+    from vertebrometer.projection import SpineVolume
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +117,8 @@ class DataSettings:
     surfaces_terms: str = "not stated"
     bank: Path = field(default_factory=lambda: Path("runs/bank"))
     """Folder in which made films are kept, so that a resumed or second run need not make them again."""
+    processes: int = 0
+    """Processes that make films; 0 takes as many as there are CPUs."""
 
     def __post_init__(self) -> None:
         if self.phantoms < 1 or self.validation_phantoms < 1:
@@ -151,22 +162,13 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
         A truth file is not as documented, or a film is missing.
     """
     bank = base / data.bank
-    training = list(
-        _kept(
-            bank,
-            ("phantom", PHANTOM_EDITION, data.phantom_seed, pixel_mm),
-            _phantoms(data.phantom_seed, pixel_mm),
-            data.phantoms,
-        )
-    )
-    validation = list(
-        _kept(
-            bank,
-            ("phantom", PHANTOM_EDITION, data.validation_seed, pixel_mm),
-            _phantoms(data.validation_seed, pixel_mm),
-            data.validation_phantoms,
-        )
-    )
+
+    def phantoms(seed: int, count: int) -> Iterator[BankFilm]:
+        key = ("phantom", PHANTOM_EDITION, seed, pixel_mm)
+        return _kept(bank, key, _Phantoms(seed, pixel_mm), count, data.processes)
+
+    training = list(phantoms(data.phantom_seed, data.phantoms))
+    validation = list(phantoms(data.validation_seed, data.validation_phantoms))
     training += other_bank(range(data.other_seed, data.other_seed + data.others), pixel_mm=pixel_mm)
     for folder in data.films:
         away = (*folder.validation, *folder.leave_out)
@@ -176,89 +178,128 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
     for ct in data.ct:
         # Film n is the same whatever their number is, so a larger bank goes on from a smaller one.
         key = ("ct", ct.folder.as_posix(), ct.seed, ct.leave_out, pixel_mm)
-        training += _kept(bank, key, lambda first, ct=ct: _projections(ct, base, pixel_mm, first), ct.films)  # type: ignore[misc]
+        training += _kept(bank, key, _Projections(ct, base, pixel_mm), ct.films, data.processes)
     for spine in data.surfaces:
-        training += _surface_films(spine, bank, base, pixel_mm)
+        own = ("surfaces", settings_as_dict(replace(spine, films=0)), pixel_mm)
+        count = spine.films * len(spine.densities)
+        training += _kept(bank, own, _Surfaces(spine, base, pixel_mm), count, data.processes)
     return Banks(tuple(training), tuple(validation))
 
 
-def _phantoms(seed: int, pixel_mm: float) -> Callable[[int], Iterator[BankFilm]]:
-    def make(first: int) -> Iterator[BankFilm]:
-        number = seed + first
-        while True:
-            yield from phantom_bank([number], pixel_mm=pixel_mm)
-            number += 1
+class _Make(Protocol):
+    """Makes films `first` to before `end` of a source; travels to other processes."""
 
-    return make
+    def __call__(self, first: int, end: int) -> list[BankFilm]: ...
 
 
-def _projections(ct: CtFolder, base: Path, pixel_mm: float, first: int) -> Iterator[BankFilm]:
-    from vertebrometer.projection import load_paths, projected_films, spines_in  # noqa: PLC0415 (needs nibabel)
+@dataclass(frozen=True, slots=True)
+class _Phantoms:
+    seed: int
+    pixel_mm: float
 
-    paths = [path for path in spines_in(base / ct.folder) if path.name not in ct.leave_out]
+    def __call__(self, first: int, end: int) -> list[BankFilm]:
+        return list(phantom_bank(range(self.seed + first, self.seed + end), pixel_mm=self.pixel_mm))
+
+
+@dataclass(frozen=True, slots=True)
+class _Projections:
+    ct: CtFolder
+    base: Path
+    pixel_mm: float
+
+    def __call__(self, first: int, end: int) -> list[BankFilm]:
+        spines = _volumes(self.base / self.ct.folder, self.ct.leave_out)
+        return _projected(spines, first, end, self.ct.seed, self.pixel_mm)
+
+
+@dataclass(frozen=True, slots=True)
+class _Surfaces:
+    spine: SurfaceSpine
+    base: Path
+    pixel_mm: float
+
+    def __call__(self, first: int, end: int) -> list[BankFilm]:
+        spines = _of_surfaces(self.spine, self.base / self.spine.folder)
+        return _projected(spines, first, end, self.spine.seed, self.pixel_mm)
+
+
+def _projected(
+    spines: Sequence[SpineVolume], first: int, end: int, seed: int, pixel_mm: float
+) -> list[BankFilm]:
+    from vertebrometer.projection import projected_films  # noqa: PLC0415 (needs nibabel)
+
+    films = projected_films(spines, end, seed, first=first)
+    return [bank_film(film, truth, pixel_mm=pixel_mm, group="ct") for film, truth in films]
+
+
+# Volumes take longer to read than a film to project; each process keeps those it works with.
+@lru_cache(maxsize=2)
+def _volumes(folder: Path, leave_out: tuple[str, ...]) -> list[SpineVolume]:
+    from vertebrometer.projection import load_paths, spines_in  # noqa: PLC0415 (as above)
+
+    paths = [path for path in spines_in(folder) if path.name not in leave_out]
     if not paths:
         wanted = "NAME_ct.nii.gz with NAME_seg-vert_msk.nii.gz"
-        msg = f"no CT volume with a mask lies in {ct.folder.name}; wanted {wanted}"
+        msg = f"no CT volume with a mask lies in {folder.name}; wanted {wanted}"
         raise SettingsError(msg)
-    spines = [load_paths(path) for path in paths]
-    for number, (radiograph, truth) in enumerate(projected_films(spines, ct.films, seed=ct.seed)):
-        if number >= first:
-            yield bank_film(radiograph, truth, pixel_mm=pixel_mm, group="ct")
+    return [load_paths(path) for path in paths]
 
 
-def _surface_films(spine: SurfaceSpine, bank: Path, base: Path, pixel_mm: float) -> Iterator[BankFilm]:
-    key = ("surfaces", settings_as_dict(replace(spine, films=0)), pixel_mm)
-    count = spine.films * len(spine.densities)
-    return _kept(bank, key, lambda first: _of_surfaces(spine, base, pixel_mm, first), count)
-
-
-def _of_surfaces(spine: SurfaceSpine, base: Path, pixel_mm: float, first: int) -> Iterator[BankFilm]:
+@lru_cache(maxsize=2)
+def _of_surfaces(spine: SurfaceSpine, folder: Path) -> list[SpineVolume]:
     from vertebrometer.projection import (  # noqa: PLC0415 (as above)
-        projected_films,
         read_surface,
         read_surfaces_csv,
         spine_of_surfaces,
     )
 
-    folder = base / spine.folder
     if spine.files:
         named = zip(spine.levels, spine.files, strict=True)
         surfaces = {level: read_surface(folder / file) for level, file in named}
     else:
         surfaces = read_surfaces_csv(folder / spine.vertices, folder / spine.faces, spine.levels)
     scaled = {level: (points * spine.unit_mm, faces) for level, (points, faces) in surfaces.items()}
-    spines = [
+    return [
         spine_of_surfaces(f"{spine.name}-{n}", scaled, density=density, axes=spine.axes)
         for n, density in enumerate(spine.densities)
     ]
-    count = spine.films * len(spines)
-    for number, (radiograph, truth) in enumerate(projected_films(spines, count, seed=spine.seed)):
-        if number >= first:
-            yield bank_film(radiograph, truth, pixel_mm=pixel_mm, group="ct")
 
 
-def _kept(
-    bank: Path, key: tuple[object, ...], make: Callable[[int], Iterable[BankFilm]], count: int
-) -> Iterator[BankFilm]:
+def _kept(bank: Path, key: tuple[object, ...], make: _Make, count: int, processes: int) -> Iterator[BankFilm]:
     """Yield `count` films, from the bank as far as it goes and newly made beyond that."""
     name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
     folder = bank / f"{key[0]}-{name}"
     folder.mkdir(parents=True, exist_ok=True)
-    made: list[BankFilm] = []
     number = 0
     for part in sorted(folder.glob("*.pickle")):
         films = pickle.loads(part.read_bytes())[: count - number]
         number += len(films)
         yield from films
-    source = iter(make(number)) if number < count else iter(())
-    while number < count:
-        made.append(next(source))
-        number += 1
-        if len(made) == _PART or number == count:
-            _store(folder / f"{number:06d}.pickle", made)
-            log.info("%s: %d of %d films made", key[0], number, count)
-            yield from made
-            made = []
+    firsts = range(number, count, _PART)
+    ends = [min(first + _PART, count) for first in firsts]
+    with _spread(make, firsts, ends, processes) as parts:
+        # In their order, so that a killed run leaves no hole in the bank.
+        for end, films in zip(ends, parts, strict=True):
+            _store(folder / f"{end:06d}.pickle", films)
+            log.info("%s: %d of %d films made", key[0], end, count)
+            yield from films
+
+
+@contextmanager
+def _spread(
+    make: _Make, firsts: Sequence[int], ends: Sequence[int], processes: int
+) -> Iterator[Iterable[list[BankFilm]]]:
+    """Make parts of a bank here, or in as many processes as there are CPUs."""
+    workers = min(processes or os.cpu_count() or 1, len(firsts))
+    if workers < 2:
+        yield map(make, firsts, ends)
+        return
+    # Forked processes inherit the threads of numerical libraries in a state that may hang.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            yield pool.map(make, firsts, ends)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _store(path: Path, films: list[BankFilm]) -> None:

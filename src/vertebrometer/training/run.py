@@ -53,6 +53,8 @@ class SegmentationSettings:
     ("zero padding to set the image size to a standardized 512 x 512 pixels based on the original ratio")."""
     side_px: int = 160
     """Side of a training view or canvas."""
+    degraded: float = 0.0
+    """How often a view of a part of the spine is grainy, smeared or lossily compressed."""
     bank_mm: float = 0.6
     validation_samples: int = 160
     name: str = "coarse"
@@ -82,6 +84,8 @@ class BodySettings:
     """How often a picture shows a fractured body of a film that has some; else any body does."""
     upside_down: float = 0.15
     """How often a body is shown upside down."""
+    degraded: float = 0.0
+    """How often a picture is grainy, smeared or lossily compressed."""
     version: str = "1"
 
 
@@ -328,7 +332,7 @@ def _view_source(settings: SegmentationSettings, choose: FilmChoice) -> SampleSo
     channels = settings.run.network.out_channels
     if settings.view == "canvas":
         return CanvasSource(choose, side_px=settings.side_px, channels=channels)
-    return CoarseSource(choose, side_px=settings.side_px, channels=channels)
+    return CoarseSource(choose, side_px=settings.side_px, channels=channels, degraded=settings.degraded)
 
 
 def _bodies(settings: BodySettings, banks: Banks) -> BodySource:
@@ -338,6 +342,7 @@ def _bodies(settings: BodySettings, banks: Banks) -> BodySource:
         squash_largest=settings.squash_largest,
         fractured=settings.fractured,
         upside_down=settings.upside_down,
+        degraded=settings.degraded,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
@@ -29,6 +29,7 @@ from vertebrometer.segmentation.frames import (
     pose_of,
 )
 from vertebrometer.training.augment import (
+    degrade,
     displaced_points,
     draw_squash,
     elastic,
@@ -48,13 +49,18 @@ class FilmChoice:
 
     films: Sequence[BankFilm]
     weights: Mapping[str, float]
+    members: dict[str, list[BankFilm]] = field(init=False, default_factory=dict)
+    """Films of each group."""
+
+    def __post_init__(self) -> None:
+        for film in self.films:
+            self.members.setdefault(film.group, []).append(film)
 
     def __call__(self, rng: np.random.Generator) -> BankFilm:
         """Draw one film."""
-        groups = sorted({film.group for film in self.films})
+        groups = sorted(self.members)
         shares = np.array([self.weights.get(group, 1.0) for group in groups])
-        group = str(rng.choice(groups, p=shares / shares.sum()))
-        members = [film for film in self.films if film.group == group]
+        members = self.members[groups[int(rng.choice(len(groups), p=shares / shares.sum()))]]
         return members[int(rng.integers(len(members)))]
 
 
@@ -86,6 +92,8 @@ class CoarseSource:
     """Natural logarithm of the largest change of scale."""
     sacrum: float = 0.2
     """How often a view of a film that shows the sacrum is centred near it."""
+    degraded: float = 0.0
+    """How often a view is grainy, smeared or lossily compressed."""
 
     def sample(self, rng: np.random.Generator) -> Sample:
         """Draw one view: `image` (1, s, s), `mask` (4, s, s), `mask_valid` (4, 1, 1)."""
@@ -93,6 +101,8 @@ class CoarseSource:
         to_view = self._view(film, rng)
         image = _warp(film.contrast, to_view, self.side_px)
         squeeze = vary_grey(image, rng, strength=0.6)
+        if self.degraded and rng.random() < self.degraded:
+            squeeze = degrade(squeeze, rng)
         target, valid = coarse_targets(film, to_view, self.side_px)
         return {
             "image": fed(squeeze)[None],
@@ -205,6 +215,8 @@ class BodySource:
     """How often a crop is taken from the fractured bodies of a film that has some."""
     upside_down: float = 0.15
     """How often superior and inferior change places, as in half of the looks at a body in use."""
+    degraded: float = 0.0
+    """How often a crop is grainy, smeared or lossily compressed."""
     strength: float = 1.0
     """Of all chance in pose, shape and grey; 0 gives the plain crop."""
 
@@ -252,7 +264,12 @@ class BodySource:
 
     def greys(self, crop: GrayImage, rng: np.random.Generator) -> GrayImage:
         """Change greys by chance, as much as `strength` says."""
-        return vary_grey(_stretched(crop), rng, strength=self.strength) if self.strength > 0 else crop
+        if self.strength <= 0:
+            return crop
+        varied = vary_grey(_stretched(crop), rng, strength=self.strength)
+        if self.degraded and rng.random() < self.degraded * self.strength:
+            varied = degrade(varied, rng)
+        return varied
 
     def _jittered(self, pose: BodyPose, rng: np.random.Generator) -> BodyPose:
         wide = 2.0 if rng.random() < 0.15 else 1.0
@@ -348,7 +365,8 @@ class BodySource:
 
 def _stretched(crop: GrayImage) -> GrayImage:
     """Stretch a crop to 0 to 1 by its own percentiles, so that changes of grey mean the same everywhere."""
-    low, high = np.percentile(crop, [1, 99])
+    # Every other pixel tells the percentiles as well, in a quarter of the time.
+    low, high = np.percentile(crop[::2, ::2], [1, 99])
     return np.asarray(np.clip((crop - low) / max(float(high - low), 1e-3), 0, 1), dtype=np.float32)
 
 
@@ -366,16 +384,16 @@ def _sampled(
     if source_rows is not None:
         rows = cv2.remap(source_rows, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     back = to_crop.inverse()
-    at = np.stack([rows, cols], axis=-1) @ back.matrix.T.astype(np.float32) + back.shift.astype(np.float32)
+    (rr, rc), (cr, cc) = back.matrix.astype(np.float32)
+    down, right = back.shift.astype(np.float32)
+    rows, cols = rr * rows + rc * cols + down, cr * rows + cc * cols + right
     step = float(np.sqrt(abs(np.linalg.det(back.matrix))))
     if step > BLURRED_FROM:
-        low = np.floor(at.min(axis=(0, 1))).astype(int) - 3
+        low = np.floor([rows.min(), cols.min()]).astype(int) - 3
         low = np.clip(low, 0, np.array(image.shape) - 1)
-        high = np.clip(np.ceil(at.max(axis=(0, 1))).astype(int) + 4, low + 1, image.shape)
+        high = np.clip(np.ceil([rows.max(), cols.max()]).astype(int) + 4, low + 1, image.shape)
         patch = image[low[0] : high[0], low[1] : high[1]]
         image = np.asarray(cv2.GaussianBlur(patch, (0, 0), BLUR_PER_STEP * step), dtype=np.uint8)
-        at = at - low.astype(np.float32)
-    crop = cv2.remap(
-        image, at[..., 1], at[..., 0], cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
-    )
+        rows, cols = rows - np.float32(low[0]), cols - np.float32(low[1])
+    crop = cv2.remap(image, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
     return np.asarray(np.asarray(crop, dtype=np.float32) / 255, dtype=np.float32)
