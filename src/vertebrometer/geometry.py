@@ -52,7 +52,8 @@ class Affine:
     """Shape (2,)."""
 
     def __post_init__(self) -> None:
-        if abs(float(np.linalg.det(self.matrix))) < 1e-12:
+        (a, b), (c, d) = self.matrix.tolist()
+        if abs(a * d - b * c) < 1e-12:
             msg = "a change of coordinates must have a way back; this matrix is singular"
             raise ValueError(msg)
 

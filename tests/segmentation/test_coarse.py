@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from tests.segmentation.maps import box_maps, maps_of, matched
 from vertebrometer.anatomy import Facing
 from vertebrometer.phantom import draw_phantom, mirrored, truth_of
+from vertebrometer.segmentation import coarse
 from vertebrometer.segmentation.coarse import (
     CoarseFinding,
     FoundBody,
@@ -197,3 +200,32 @@ def test_a_row_of_one_size_in_even_steps_suits_better_than_more_bodies_without_o
     assert scale_fitness(even) > 4.5
     assert scale_fitness(crushed) > 0.9 * scale_fitness(even)
     assert scale_fitness(astray) < 0.6 * scale_fitness(even)
+
+
+def test_each_pixel_goes_to_its_nearest_seed_as_scipy_tells_it():
+    for n in range(10):
+        noise = np.random.default_rng(n).normal(size=(120, 90)).astype(np.float32)
+        core = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 4), None, 0, 1, cv2.NORM_MINMAX)
+        seeds = coarse._seeds(core)
+        rows, cols = ndimage.distance_transform_edt(seeds == 0, return_distances=False, return_indices=True)
+        regions = coarse._regions(core + 0.1, seeds)
+        assert (regions[seeds > 0] == seeds[seeds > 0]).all()
+        assert (regions == seeds[rows, cols])[regions > 0].all()
+        assert (regions > 0).sum() > (seeds > 0).sum()
+
+
+def test_another_scale_is_taken_only_where_the_judge_finds_it_clearly_worth_more():
+    likely = [row_of([16] * count, [18] * (count - 1)) for count in (4, 5, 6)]
+    told = []
+
+    def judge_by(*worth):
+        def judge(finding, least):
+            told.append(least)
+            return worth[len(finding.bodies) - 4]
+
+        return judge
+
+    assert coarse._chosen(likely, judge_by(2.0, 2.9, 3.0)) is likely[0]
+    assert told == [0.0, 3.0, 3.0]
+    assert coarse._chosen(likely, judge_by(2.0, 3.1, 3.0)) is likely[1]
+    assert coarse._chosen(likely, judge_by(2.0, 3.1, 3.2)) is likely[2]

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.interpolate import CubicSpline
 
 from vertebrometer.anatomy import LEVELS, OVERRULABLE, Reason, SixPoints
 from vertebrometer.phantom import phantom_of
-from vertebrometer.segmentation import bodies
+from vertebrometer.segmentation import bodies, curve
 from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.curve import gaps_between
 from vertebrometer.segmentation.fine import FineReading
@@ -44,6 +45,16 @@ def test_missing_bodies_are_counted_and_lie_on_the_curve_of_the_spine(spine, mis
 def test_a_gap_between_two_bodies_alone_is_judged_by_their_depth(spine):
     assert gaps_between([spine[4], spine[5]])[0].steps == 1
     assert gaps_between([spine[4], spine[7]])[0].steps > 1
+
+
+@pytest.mark.parametrize("count", [4, 5, 20])
+def test_the_curve_is_the_natural_spline_of_scipy(count):
+    rng = np.random.default_rng(count)
+    way = np.append(0.0, rng.uniform(0.5, 3.0, count - 1).cumsum())
+    centres = rng.normal(size=(count, 2)).cumsum(axis=0)
+    along = np.linspace(0.0, way[-1], 200)
+    true = CubicSpline(way, centres, bc_type="natural")
+    assert curve._natural_spline(way, centres)(along) == pytest.approx(true(along), abs=1e-9)
 
 
 def reading_of(sure, step=0.0):

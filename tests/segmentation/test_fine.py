@@ -15,7 +15,7 @@ from vertebrometer.phantom import mirrored, phantom_of
 from vertebrometer.segmentation import bodies, fine, segment
 from vertebrometer.segmentation.bodies import plausible
 from vertebrometer.segmentation.coarse import faced_alike, finding_of
-from vertebrometer.segmentation.fine import outline_of, read_bodies
+from vertebrometer.segmentation.fine import FineLooks, outline_of, read_bodies
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, crop_of, normalised, pose_of
 
 
@@ -166,6 +166,21 @@ def test_views_that_disagree_widen_the_spread(phantom, monkeypatch):
 
 def test_nothing_to_read_is_nothing_read(phantom, oracle):
     assert read_bodies(phantom.radiograph.image, [], oracle) == []
+
+
+def test_no_pose_is_glanced_at_twice(phantom, oracle):
+    seen = []
+
+    def counted(batch):
+        seen.append(len(batch))
+        return oracle(batch)
+
+    looks = FineLooks(phantom.radiograph.image, counted)
+    poses = [pose_of(body.points) for body in phantom.truth.bodies[1:4]]
+    first = looks.glances(poses[:2])
+    assert looks.glances(poses)[:2] == first
+    looks.readings(poses)
+    assert seen == [2, 1, 3 * len(fine.VIEWS)]
 
 
 # The whole of segmentation, with both networks knowing the truth of whatever film they are shown.

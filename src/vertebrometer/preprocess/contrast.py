@@ -38,9 +38,11 @@ def clahe(image: GrayImage, *, clip_limit: float = 2.0, tiles: int = 8) -> GrayI
         raise SettingsError(msg)
     # On 16 bits OpenCV's histogram has 65,536 bins, more than a tile has pixels: the clip limit then
     # falls to one count, and a film of few grey levels is washed out.
-    coded = np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8)
-    evened = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=(tiles, tiles)).apply(coded)
-    scaled: GrayImage = np.asarray(evened, dtype=np.float32)
-    scaled *= np.float32(1 / 255)
+    coded = np.clip(image, 0, 1)
+    coded *= np.float32(255)
+    evened = cv2.createCLAHE(clipLimit=clip_limit, tileGridSize=(tiles, tiles)).apply(
+        np.rint(coded, out=coded).astype(np.uint8)
+    )
     # A float32 of 255/255 may come out just above one.
-    return np.minimum(scaled, np.float32(1), out=scaled)
+    shares = np.minimum(np.arange(256, dtype=np.float32) * np.float32(1 / 255), np.float32(1))
+    return np.asarray(cv2.LUT(evened, shares), dtype=np.float32)

@@ -32,9 +32,8 @@ class OnnxPredictor:
     """
 
     def __init__(self, path: Path, *, threads: int = 0, sha256: str | None = None) -> None:
-        content = read_weights(path, sha256)
+        content, self.sha256 = read_weights(path, sha256)
         self._name = path.name
-        self.sha256: str = hashlib.sha256(content).hexdigest()
         self._session = _session(content, threads, path.name)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.card: ModelCard = _card(self._session, path.name)
@@ -63,17 +62,18 @@ class OnnxPredictor:
                 raise ValueError(msg)
 
 
-def read_weights(path: Path, sha256: str | None = None) -> bytes:
-    """Read a weight file, and check it where its checksum is known."""
+def read_weights(path: Path, sha256: str | None = None) -> tuple[bytes, str]:
+    """Read a weight file, and check it where its checksum is known; return content and checksum."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         msg = f"the weight file {path.name} is missing; reinstall vertebrometer"
         raise WeightsError(msg) from None
-    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+    seen = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and seen != sha256:
         msg = f"the weight file {path.name} is damaged (its checksum differs); reinstall vertebrometer"
         raise WeightsError(msg)
-    return content
+    return content, seen
 
 
 def _session(content: bytes, threads: int, name: str) -> onnxruntime.InferenceSession:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+import cv2
 import numpy as np
-from scipy import ndimage
+from numpy.typing import NDArray
 
 from vertebrometer.segmentation.coarse_view import CORE_SHARE, CoarseView, fed, resampled
 from vertebrometer.segmentation.frames import BodyPose, downward
 from vertebrometer.types import BoolMask, ChannelImage, FloatArray, GrayImage, LabelMap, Predictor
+
+IndexArray = NDArray[np.intp]
 
 TYPICAL_DEPTH_PX: Final = 18.0
 """Depth of a middling body in the coarse view; the scale is chosen to come near it."""
@@ -75,8 +78,7 @@ def finding_of(maps: ChannelImage, view: CoarseView) -> CoarseFinding:
     """Turn maps into bodies, in pixels of the image that `view` was made of."""
     seeds = _seeds(maps[1])
     regions = _regions(maps[0], seeds)
-    bodies = [body for n in range(1, int(seeds.max()) + 1) if (body := _body(maps, regions == n)) is not None]
-    bodies = chain(bodies)
+    bodies = chain([body for pixels in _pixels_of(regions) if (body := _body(maps, *pixels)) is not None])
     back = np.array([body.pose.backward_rc[1] * body.score for body in bodies])
     front_right = float(-back.sum() / max(np.abs(back).sum(), 1e-9)) if bodies else 0.0
     sacrum, score = _sacrum(maps[3])
@@ -89,12 +91,20 @@ def finding_of(maps: ChannelImage, view: CoarseView) -> CoarseFinding:
     )
 
 
+def _labelled(mask: BoolMask) -> tuple[LabelMap, list[tuple[slice, slice]]]:
+    """Return the components of a mask, numbered from 1, and the box of each."""
+    # OpenCV and not scipy.ndimage, whose import takes longer than the work.
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    boxes = [(slice(top, top + high), slice(left, left + wide)) for left, top, wide, high, _ in stats[1:]]
+    return np.asarray(labels, dtype=np.int32), boxes
+
+
 def _seeds(core: GrayImage) -> LabelMap:
     """One seed per body: a component of the core map, split where a higher threshold splits it."""
-    labels, _ = ndimage.label(core > _SEED_LEVELS[0])
+    labels, boxes = _labelled(core > _SEED_LEVELS[0])
     out: LabelMap = np.zeros(core.shape, np.int32)
     number = 0
-    for n, where in enumerate(ndimage.find_objects(labels), 1):
+    for n, where in enumerate(boxes, 1):
         part = labels[where] == n
         for piece in _split(core[where], part, 1):
             number += 1
@@ -107,7 +117,8 @@ def _split(core: GrayImage, part: BoolMask, step: int) -> list[BoolMask]:
         return []
     if step == len(_SEED_LEVELS):
         return [part]
-    pieces, count = ndimage.label(part & (core > _SEED_LEVELS[step]))
+    pieces, boxes = _labelled(part & (core > _SEED_LEVELS[step]))
+    count = len(boxes)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     large = [n + 1 for n in range(count) if sizes[n] >= max(_LEAST_CORE_PX, 0.2 * part.sum())]
     if len(large) >= 2:
@@ -125,17 +136,42 @@ def _regions(body: GrayImage, seeds: LabelMap) -> LabelMap:
     """Give each body pixel to the seed nearest to it."""
     if not seeds.any():
         return seeds
-    inside = (body > 0.5) | (seeds > 0)
-    away, nearest = ndimage.distance_transform_edt(seeds == 0, return_indices=True)
-    labels = seeds[nearest[0], nearest[1]]
     # A seed covers the inner part of its body; what is farther than that part is large is another body's.
     reach = np.sqrt(np.bincount(seeds.ravel()).astype(float)) * (1 / CORE_SHARE - 1) * 0.95 + 1.5
-    return np.where(inside & (away <= reach[labels]), labels, 0).astype(np.int32)
+    margin = int(np.ceil(reach[1:].max()))
+    away_squared = np.full(seeds.shape, np.inf)
+    labels = np.zeros_like(seeds)
+    tied = np.zeros(seeds.shape, np.bool_)
+    for n, pixels in enumerate(_pixels_of(seeds), 1):
+        near = tuple(slice(max(int(at.min()) - margin, 0), int(at.max()) + margin + 1) for at in pixels)
+        others = (seeds[near] != n).astype(np.uint8)
+        # Squares are whole numbers, so that equal distances come out equal.
+        own = np.rint(cv2.distanceTransform(others, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) ** 2)
+        nearer = own < away_squared[near]
+        tied[near] = (tied[near] & ~nearer) | (own == away_squared[near])
+        away_squared[near][nearer] = own[nearer]
+        labels[near][nearer] = n
+    inside = (body > 0.5) | (seeds > 0)
+    rows, cols = np.nonzero(seeds)
+    for row, col in np.argwhere(tied & inside):
+        # Of several that are nearest the one farthest to the left decides, as with scipy's transform: on a
+        # faint film a single pixel can tip how many bodies are told.
+        first = np.argmin(((rows - row) ** 2 + (cols - col) ** 2) * seeds.shape[1] + cols)
+        labels[row, col] = seeds[rows[first], cols[first]]
+    return np.where(inside & (np.sqrt(away_squared) <= reach[labels]), labels, 0).astype(np.int32)
 
 
-def _body(maps: ChannelImage, region: BoolMask) -> FoundBody | None:
+def _pixels_of(labels: LabelMap) -> Iterator[tuple[IndexArray, IndexArray]]:
+    """Yield rows and columns of the pixels of each label from 1."""
+    rows, cols = np.nonzero(labels)
+    owner = labels[rows, cols]
+    for n in range(1, int(owner.max(initial=0)) + 1):
+        own = owner == n
+        yield rows[own], cols[own]
+
+
+def _body(maps: ChannelImage, rows: IndexArray, cols: IndexArray) -> FoundBody | None:
     """Pose of one region by its moments; front and back from the map of front halves."""
-    rows, cols = np.nonzero(region)
     if rows.size < 3 * _LEAST_CORE_PX:
         return None
     weight = maps[0][rows, cols].astype(float)
@@ -200,15 +236,16 @@ def _link(upper: FoundBody, lower: FoundBody) -> float:
 
 
 def _sacrum(probability: GrayImage) -> tuple[FloatArray | None, float]:
-    labels, count = ndimage.label(probability > 0.4)
-    if count == 0:
+    labels, boxes = _labelled(probability > 0.4)
+    if not boxes:
         return None, 0.0
-    weights = ndimage.sum_labels(probability, labels, np.arange(1, count + 1))
-    place = int(np.argmax(weights)) + 1
-    if float(weights[place - 1]) < 12:
+    weights = np.bincount(labels.ravel(), probability.ravel())
+    place = int(np.argmax(weights[1:])) + 1
+    if weights[place] < 12:
         return None, 0.0
-    centre = np.array(ndimage.center_of_mass(probability, labels, place))
-    return centre, float(probability[labels == place].mean())
+    where = np.argwhere(labels == place)
+    weight = probability[labels == place].astype(float)
+    return weight @ where / weight.sum(), float(weight.mean())
 
 
 def _to_image(point: FloatArray, view: CoarseView) -> FloatArray:
@@ -268,13 +305,17 @@ def _evenness(upper: FoundBody, lower: FoundBody) -> float:
     return max(0.0, cosine) * float(np.exp(-0.5 * (uneven**2 + astray**2)))
 
 
+def _by_fitness(finding: CoarseFinding, _: float) -> float:
+    return scale_fitness(finding)
+
+
 def find_bodies(
     even: GrayImage,
     predictor: Predictor,
     *,
     pixel_mm: float | None,
     coarse_mm: float,
-    judge: Callable[[CoarseFinding], float] = scale_fitness,
+    judge: Callable[[CoarseFinding, float], float] = _by_fitness,
 ) -> CoarseFinding:
     """Find the bodies of a film whose contrast was evened out.
 
@@ -284,6 +325,8 @@ def find_bodies(
 
     `judge` decides between the scales that fit best: a burned-in ruler has one
     size and even steps too, and only a closer look tells its ticks from bodies.
+    It is told what a finding must exceed to be taken and may stop as soon as
+    that is out of reach.
     """
     # A film of larger pixels than these would be enlarged; such a spacing is wrong or of no use.
     stated = pixel_mm is not None and pixel_mm <= _COARSEST_PIXEL_MM
@@ -291,10 +334,7 @@ def find_bodies(
     if first is None or scale_fitness(first) < 2.0:
         ladder = [look(even, side / max(even.shape), predictor) for side in (110, 155, 220, 311, 440, 622)]
         candidates = ladder if first is None else [first, *ladder]
-        likely = sorted(candidates, key=scale_fitness, reverse=True)[:_JUDGED]
-        worth = [judge(finding) for finding in likely]
-        best = int(np.argmax(worth))
-        first = likely[best if worth[best] > _CLEARLY * worth[0] else 0]
+        first = _chosen(sorted(candidates, key=scale_fitness, reverse=True)[:_JUDGED], judge)
     if not first.bodies:
         return first
     depths = [body.pose.depth_px for body in first.bodies]
@@ -305,3 +345,14 @@ def find_bodies(
     second = look(even, wanted, predictor)
     better = second if scale_fitness(second) >= 0.9 * scale_fitness(first) else first
     return faced_alike(better)
+
+
+def _chosen(likely: Sequence[CoarseFinding], judge: Callable[[CoarseFinding, float], float]) -> CoarseFinding:
+    """Take the finding that fits best, unless the judge finds another clearly worth more."""
+    chosen = likely[0]
+    least = _CLEARLY * judge(chosen, 0.0)
+    for finding in likely[1:]:
+        worth = judge(finding, least)
+        if worth > least:
+            chosen, least = finding, worth
+    return chosen

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from scipy.interpolate import BSpline, CubicSpline, make_interp_spline
 
 from vertebrometer.anatomy import LEVELS, SixPoints
 from vertebrometer.segmentation.fine import FineReading
@@ -77,7 +76,7 @@ def gaps_between(poses: Sequence[BodyPose]) -> list[Gap]:
         other = steps + (1 if counts[n] > steps else -1)
 
         def between(share: float, n: int = n) -> FloatArray:
-            return np.asarray(at((1 - share) * way[n] + share * way[n + 1]))
+            return at(np.asarray((1 - share) * way[n] + share * way[n + 1]))
 
         gaps.append(
             Gap(
@@ -103,16 +102,49 @@ def _filled(
     return tuple(out)
 
 
-def _curve(centres: FloatArray) -> tuple[FloatArray, BSpline | CubicSpline]:
+def _curve(centres: FloatArray) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
     """Lengths along the curve of the spine at each centre, and the curve by its length."""
     chord = np.append(0.0, np.cumsum(np.maximum(np.linalg.norm(np.diff(centres, axis=0), axis=1), 1e-6)))
     if len(centres) < _LEAST_ON_CURVE:
-        return chord, make_interp_spline(chord, centres, k=1)
-    spline = CubicSpline(chord, centres, bc_type="natural")
+        return chord, _straight(chord, centres)
+    spline = _natural_spline(chord, centres)
     fine = np.unique(np.concatenate([chord, np.linspace(0, chord[-1], 40 * len(chord))]))
     length = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(spline(fine), axis=0), axis=1)))
     way = np.interp(chord, fine, length)
-    return way, CubicSpline(way, centres, bc_type="natural")
+    return way, _natural_spline(way, centres)
+
+
+def _straight(way: FloatArray, centres: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """Return the broken line through `centres`, which lie at `way`."""
+
+    def at(along: FloatArray) -> FloatArray:
+        return np.stack([np.interp(along, way, values) for values in centres.T], axis=-1)
+
+    return at
+
+
+def _natural_spline(way: FloatArray, centres: FloatArray) -> Callable[[FloatArray], FloatArray]:
+    """Return the cubic spline through `centres`, which lie at `way`, with straight ends.
+
+    The same as scipy's `CubicSpline`; to import scipy.interpolate takes longer than the curves of a film.
+    """
+    parts = np.diff(way)
+    slopes = np.diff(centres, axis=0) / parts[:, None]
+    # Second derivatives at the centres, 0 at both ends.
+    system = np.diag(2 * (parts[:-1] + parts[1:])) + np.diag(parts[1:-1], 1) + np.diag(parts[1:-1], -1)
+    bent = np.zeros(centres.shape)
+    bent[1:-1] = np.linalg.solve(system, 6 * np.diff(slopes, axis=0))
+
+    def at(along: FloatArray) -> FloatArray:
+        n = np.clip(np.searchsorted(way, along, side="right") - 1, 0, len(parts) - 1)
+        part = parts[n][..., None]
+        after = (np.asarray(along) - way[n])[..., None]
+        before = part - after
+        cubic = (bent[n] * before**3 + bent[n + 1] * after**3) / (6 * part)
+        line = (centres[n] / part - bent[n] * part / 6) * before
+        return np.asarray(cubic + line + (centres[n + 1] / part - bent[n + 1] * part / 6) * after)
+
+    return at
 
 
 def _counts(way: FloatArray, depths: FloatArray) -> FloatArray:

@@ -71,24 +71,61 @@ class FineReading:
     """False where nothing was seen and the points only show where neighbours expect the body."""
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Glance:
+    """What the plain crop alone says: enough to mend a pose, and to tell whether a body is there."""
+
+    points: SixPoints
+    point_sd_px: PointsRC
+    """Shape (6, 2): spread of each point down the body and along its depth."""
+    is_body: float
+    """Probability that a vertebral body lies in the middle of the crop."""
+
+
+class FineLooks:
+    """The fine network looking at one film; it glances at the same pose only once.
+
+    Parameters
+    ----------
+    image : GrayImage
+        The film with square pixels, air dark and bone bright.
+    predictor : Predictor
+        The trained network.
+    """
+
+    def __init__(self, image: GrayImage, predictor: Predictor) -> None:
+        self.image = image
+        self._predictor = predictor
+        self._glances: dict[BodyPose, Glance] = {}
+
+    def glances(self, poses: Sequence[BodyPose]) -> list[Glance]:
+        """Look at each body once, in its plain crop."""
+        new = [pose for pose in poses if pose not in self._glances]
+        for pose, (maps, out) in zip(new, _looks(self.image, new, FIRST_VIEWS, self._predictor), strict=True):
+            self._glances[pose] = _glance(_averaged(pose, maps, out), out)
+        return [self._glances[pose] for pose in poses]
+
+    def readings(self, poses: Sequence[BodyPose]) -> list[FineReading]:
+        """Look at each body twice: once to mend its pose, then in all `VIEWS`."""
+        mended = [_mended(pose, first) for pose, first in zip(poses, self.glances(poses), strict=True)]
+        upright = ~np.array([view.upside_down for view in VIEWS])
+        return [
+            _combined(pose, maps, out, upright)
+            for pose, (maps, out) in zip(
+                mended, _looks(self.image, mended, VIEWS, self._predictor), strict=True
+            )
+        ]
+
+
 def read_bodies(image: GrayImage, poses: Sequence[BodyPose], predictor: Predictor) -> list[FineReading]:
     """Look at each body twice: once to mend its pose, then in all `VIEWS`.
 
     `image` has square pixels, air dark and bone bright.
     """
-    mended = [
-        _mended(pose, first)
-        for pose, first in zip(poses, _look(image, poses, FIRST_VIEWS, predictor), strict=True)
-    ]
-    return _look(image, mended, VIEWS, predictor)
+    return FineLooks(image, predictor).readings(poses)
 
 
-def first_look(image: GrayImage, poses: Sequence[BodyPose], predictor: Predictor) -> list[FineReading]:
-    """Look at each body once, in its plain crop: enough to tell whether it is one."""
-    return _look(image, poses, FIRST_VIEWS, predictor)
-
-
-def _mended(pose: BodyPose, first: FineReading) -> BodyPose:
+def _mended(pose: BodyPose, first: Glance) -> BodyPose:
     """Pose by the points of the first look, unless these ran off."""
     better = pose_of(first.points)
     moved = float(np.linalg.norm(better.centre_rc - pose.centre_rc)) / pose.depth_px
@@ -97,12 +134,13 @@ def _mended(pose: BodyPose, first: FineReading) -> BodyPose:
     return better if moved < 0.5 and 0.55 < ratio < 1.8 and turned > 0.75 else pose
 
 
-def _look(
+def _looks(
     image: GrayImage,
     poses: Sequence[BodyPose],
     views: Sequence[View],
     predictor: Predictor,
-) -> list[FineReading]:
+) -> list[tuple[list[Affine], dict[str, NDArray[np.float32]]]]:
+    """Return, for each body, the map of film points to each view of it, and what the network says of them."""
     maps = [
         crop_map(pose.moved(shift=(view.down, view.back), turn_deg=view.turn_deg, zoom=view.zoom))
         for pose in poses
@@ -111,21 +149,14 @@ def _look(
     if not maps:
         return []
     crops = np.stack([normalised(crop_of(image, to_crop))[None] for to_crop in maps])
-    upside_down = np.array([view.upside_down for view in views])
-    flipped = np.tile(upside_down, len(poses))
+    flipped = np.tile([view.upside_down for view in views], len(poses))
     crops[flipped] = crops[flipped, :, ::-1]
     parts = [predictor(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
     out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     _turn_upright(out, flipped)
-    count = len(views)
     return [
-        _combined(
-            pose,
-            maps[n * count : (n + 1) * count],
-            {name: v[n * count : (n + 1) * count] for name, v in out.items()},
-            ~upside_down,
-        )
-        for n, pose in enumerate(poses)
+        (maps[start : start + len(views)], {name: v[start : start + len(views)] for name, v in out.items()})
+        for start in range(0, len(maps), len(views))
     ]
 
 
@@ -138,12 +169,20 @@ def _turn_upright(out: dict[str, NDArray[np.float32]], flipped: BoolMask) -> Non
     out["mask"][flipped] = out["mask"][flipped][:, :, ::-1]
 
 
-def _combined(
-    pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]], upright: BoolMask
-) -> FineReading:
-    """Average the views in the frame of the plain crop, surer points counting more."""
+class _Average(NamedTuple):
+    """Six points by all views of a body."""
+
+    to_crop: Affine
+    """Map of film points to the plain crop, which the points lie in."""
+    points: PointsRC
+    sd: PointsRC
+    zoom: float
+    """Pixels of the crop per pixel of the film."""
+
+
+def _averaged(pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]]) -> _Average:
+    """Average the points of the views in the frame of the plain crop, surer ones counting more."""
     to_crop = crop_map(pose)
-    zoom = float(np.sqrt(abs(np.linalg.det(to_crop.matrix))))
     points = np.stack(
         [to_crop(view.inverse()(p)) for view, p in zip(maps, out["points"].astype(float), strict=True)]
     )
@@ -152,19 +191,40 @@ def _combined(
     mean = (weight * points).sum(axis=0) / weight.sum(axis=0)
     between = (weight * (points - mean) ** 2).sum(axis=0) / weight.sum(axis=0)
     within = variance.mean(axis=0)
+    zoom = float(np.sqrt(abs(np.linalg.det(to_crop.matrix))))
+    return _Average(to_crop, mean, np.sqrt(within + between), zoom)
+
+
+def _glance(seen: _Average, out: dict[str, NDArray[np.float32]]) -> Glance:
+    return Glance(
+        points=SixPoints(seen.to_crop.inverse()(seen.points)),
+        point_sd_px=seen.sd / seen.zoom,
+        is_body=_body_chance(out),
+    )
+
+
+def _body_chance(out: dict[str, NDArray[np.float32]]) -> float:
+    return float(_sigmoid(out["body"].astype(float)).mean())
+
+
+def _combined(
+    pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]], upright: BoolMask
+) -> FineReading:
+    """Join all views of a body: its points, its outline and what it is."""
+    seen = _averaged(pose, maps, out)
     # Upside down the network was never told a level.
     level = _log_softmax(out["level"][upright].astype(float)).mean(axis=0)
     flags = _sigmoid(out["flags"].astype(float)).mean(axis=0)
-    film_points = to_crop.inverse()(mean)
-    outline = outline_of(_mean_mask(maps, to_crop, out["mask"]), mean)
+    to_film = seen.to_crop.inverse()
+    outline = outline_of(_mean_mask(maps, seen.to_crop, out["mask"]), seen.points)
     return FineReading(
-        points=SixPoints(film_points),
-        point_sd_px=np.sqrt(within + between) / zoom,
-        contour_rc=to_crop.inverse()(outline.contour_rc),
-        corners_found=outline.found and bool((np.sqrt(within + between) < _LOST_PX).all()),
+        points=SixPoints(to_film(seen.points)),
+        point_sd_px=seen.sd / seen.zoom,
+        contour_rc=to_film(outline.contour_rc),
+        corners_found=outline.found and bool((seen.sd < _LOST_PX).all()),
         broken=outline.broken,
         merged=outline.merged,
-        is_body=float(_sigmoid(out["body"].astype(float)).mean()),
+        is_body=_body_chance(out),
         level_log_chance=level,
         metal=float(flags[0]),
         cement=float(flags[1]),
