@@ -10,10 +10,13 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
+import torch
+
 from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, SixPoints, truth_as_dict
 from vertebrometer.errors import SettingsError, TruthFileError
 from vertebrometer.experiment.films import film_of_truth, hash_of, load_film, save_film
 from vertebrometer.experiment.folder import check_folder, read_folder
+from vertebrometer.experiment.regressing import values_of
 from vertebrometer.experiment.segmenting import CanvasSource
 from vertebrometer.experiment.settings import (
     DataSettings,
@@ -145,6 +148,41 @@ def test_a_residual_is_what_geometry_is_wrong_by():
     assert sample["values"][0] * 20 == pytest.approx(20.0 - subpixel_value(item), abs=0.01)
     outputs = np.array([[sample["values"][0]]], np.float32)
     assert source.targets.percent(outputs, np.array([sample["base"]])) == pytest.approx(20.0, abs=0.01)
+
+
+def test_upside_down_the_neighbours_change_places_and_the_compression_stays():
+    source = source_of(prepared(), targets="heights")
+    still = TripletAugmentation(turn_deg=0.0, shift=0.0, zoom=0.0, upside_down=1.0)
+    turned = replace(source, chance=still, cuts=[], wanted=[]).sample(np.random.default_rng(0))
+    number = next(n for n in range(len(source.items)) if source.plain(n)["values"][3] == turned["values"][3])
+    plain = source.plain(number)
+    assert np.array_equal(turned["image"][0], plain["image"][0][::-1])
+    assert turned["values"].tolist() == plain["values"][[2, 1, 0, 3]].tolist()
+
+
+class Brightness(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, image):
+        return self.weight * image[:, :, :20].mean(dim=(2, 3))
+
+
+def test_the_answers_to_several_looks_are_averaged():
+    source, network = source_of(prepared()), Brightness()
+    each = [
+        [network(torch.from_numpy(source.look(n, which)["image"])[None]).item() * 20 for which in range(3)]
+        for n in range(len(source.items))
+    ]
+    assert values_of(network, source, 1) == pytest.approx([looks[0] for looks in each], rel=1e-5)
+    assert values_of(network, source, 3) == pytest.approx(np.mean(each, axis=1), rel=1e-5)
+    assert np.std(each, axis=1).min() > 0
+
+
+def test_a_triplet_is_looked_at_at_least_once():
+    with pytest.raises(SettingsError, match="at least one look"):
+        Regressor(name="r", network=NetworkConfig(name="mrdn"), looks=0)
 
 
 def many(count, per_patient=2):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vertebrometer.experiment.records import check_run, log_rows, weights_hash
+from vertebrometer.experiment.records import check_run, log_rows, processor, weights_hash
 from vertebrometer.experiment.settings import FitSettings
 from vertebrometer.networks import NetworkConfig, build_network, count_parameters
 from vertebrometer.training import BEST, LAST, SampleSource, fit, load_network
@@ -63,6 +63,7 @@ def trained(
         "parameters": count_parameters(best),
         "weights": weights_hash(best),
         "device": device.type,
+        "machine": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "curve": log_rows(run.out / LOG),
     }
     return Trained(best.to(device).eval(), facts)

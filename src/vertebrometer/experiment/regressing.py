@@ -67,11 +67,17 @@ def _outputs(network: nn.Module, image: Tensor) -> Any:
         return network(image.to(device)).float().cpu().numpy()
 
 
-def values_of(network: nn.Module, source: TripletSource) -> FloatArray:
-    """Return the compression of each item of a source, in percent; NaN where there is none."""
+def values_of(network: nn.Module, source: TripletSource, looks: int = 1) -> FloatArray:
+    """Return the compression of each item, in percent, as the mean of `looks`; NaN where there is none."""
+    each = [_seen(network, source, which) for which in range(looks)]
+    return np.asarray(np.mean(each, axis=0))
+
+
+def _seen(network: nn.Module, source: TripletSource, which: int) -> FloatArray:
     found: list[FloatArray] = []
     for start in range(0, len(source.items), _BATCH):
-        batch = collate([source.plain(n) for n in range(start, min(start + _BATCH, len(source.items)))])
+        numbers = range(start, min(start + _BATCH, len(source.items)))
+        batch = collate([source.look(number, which) for number in numbers])
         found.append(source.targets.percent(_outputs(network, batch["image"]), batch["base"].numpy()))
     return np.concatenate(found) if found else np.zeros(0)
 
@@ -133,8 +139,8 @@ def run_regressor(
     result = {
         "fingerprint": mark,
         "facts": system.facts,
-        "validation": readings(data.validation, values_of(system.network, held_out)),
-        "test": readings(data.test, values_of(system.network, tested)),
+        "validation": readings(data.validation, values_of(system.network, held_out, regressor.looks)),
+        "test": readings(data.test, values_of(system.network, tested, regressor.looks)),
     }
     write_json(folder / RESULT, result)
     return result

@@ -519,13 +519,17 @@ def _clock(results: Mapping[str, Any]) -> Iterable[Block]:
     yield Heading(2, CLOCK_HEADING)
     machine = hardware["gpu"] or f"{hardware['processor']} ({hardware['machine']})"
     yield Words(
-        f"{machine}, {hardware['threads']} threads. Training took {told['total_minutes']:.1f} minutes, "
-        f"validation included; films, masks and this report come on top."
+        f"This report was put together on {machine}, {hardware['threads']} threads. Training took "
+        f"{told['total_minutes']:.1f} minutes in all, validation included and each system's own added "
+        f"up, also where several shared a machine; films, masks and this report come on top."
     )
     yield Table(
-        "Minutes of training.",
-        ("system", "minutes"),
-        tuple((name, f"{minutes:.1f}") for name, minutes in told["minutes"].items()),
+        "Minutes of training, and the machine of each system.",
+        ("system", "minutes", "machine"),
+        tuple(
+            (name, f"{minutes:.1f}", told["machines"].get(name) or "-")
+            for name, minutes in told["minutes"].items()
+        ),
     )
 
 

@@ -286,11 +286,18 @@ def _figure_seven(
 
 
 def _time(raw: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    rows = {f"segmentation {name}": row["facts"]["minutes"] for name, row in raw["segmenters"].items()}
-    rows |= {f"fold {n}": fold["facts"]["minutes"] for n, fold in enumerate(raw["folds"], 1)}
+    runs = {f"segmentation {name}": row for name, row in raw["segmenters"].items()}
+    runs |= {f"fold {n}": fold for n, fold in enumerate(raw["folds"], 1)}
     for name, row in raw["regressors"].items():
-        rows |= {f"{name}, run {n}": seed["facts"]["minutes"] for n, seed in enumerate(row["seeds"], 1)}
+        runs |= {f"{name}, run {n}": seed for n, seed in enumerate(row["seeds"], 1)}
     if raw["leaky"]:
-        rows |= {f"leaky, run {n}": s["facts"]["minutes"] for n, s in enumerate(raw["leaky"]["seeds"], 1)}
+        runs |= {f"leaky, run {n}": seed for n, seed in enumerate(raw["leaky"]["seeds"], 1)}
+    rows = {name: run["facts"]["minutes"] for name, run in runs.items()}
+    machines = {name: run["facts"].get("machine", "") for name, run in runs.items()}
     hardware = {k: facts[k] for k in ("processor", "machine", "threads", "gpu")}
-    return {"minutes": rows, "total_minutes": round(sum(rows.values()), 1), "hardware": hardware}
+    return {
+        "minutes": rows,
+        "machines": machines,
+        "total_minutes": round(sum(rows.values()), 1),
+        "hardware": hardware,
+    }

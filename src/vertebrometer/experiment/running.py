@@ -24,7 +24,7 @@ from vertebrometer.experiment.geometric import (
     SUBPIXEL,
     figure_five_value,
 )
-from vertebrometer.experiment.records import RESULT, fingerprint, stored, write_json
+from vertebrometer.experiment.records import RESULT, fingerprint, processor, stored, write_json
 from vertebrometer.experiment.regressing import RegressionData, readings, run_regressor
 from vertebrometer.experiment.reporting import write_report
 from vertebrometer.experiment.results import assemble
@@ -390,7 +390,7 @@ class _Lab:
             "python": platform.python_version(),
             "torch": torch.__version__.split("+")[0],
             "machine": platform.machine(),
-            "processor": _processor(),
+            "processor": processor(),
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
             "films_hash": self.films_hash,
@@ -411,15 +411,6 @@ def _dealt(items: Sequence[TripletItem], settings: ExperimentSettings) -> Regres
         validation=order[tested : tested + held],
         test=order[:tested],
     )
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or "unknown"
-    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"
 
 
 def read_results(out: Path) -> dict[str, Any]:

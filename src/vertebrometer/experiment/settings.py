@@ -192,10 +192,16 @@ class Regressor:
     manifold: float = 0.0
     """Weight of CARN's second term: the mean distance from the label as its 20 nearest labels rebuild it."""
     neighbours: int = 20
+    looks: int = 1
+    """Pictures of a triplet whose answers are averaged: it as it is, then turned, moved and scaled by the
+    chance of training. The paper looks once."""
     fit: FitSettings | None = None
     """By default that of the experiment."""
 
     def __post_init__(self) -> None:
+        if self.looks < 1:
+            msg = f"{self.name}: at least one look at a triplet is wanted, got {self.looks}"
+            raise SettingsError(msg)
         wanted = 4 if self.targets == "heights" else 1
         if self.network.out_channels != wanted:
             got = self.network.out_channels
@@ -233,6 +239,13 @@ class TripletAugmentation:
     shift: float = 0.05
     """Of the picture."""
     zoom: float = 0.08
+    upside_down: float = 0.0
+    """How often top and bottom change places, which leaves the compression of the middle body as it is."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.upside_down <= 1.0:
+            msg = f"upside_down is a share from 0 to 1, got {self.upside_down}"
+            raise SettingsError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,11 +188,22 @@ class TripletSource:
     def sample(self, rng: np.random.Generator, /) -> Sample:
         """Draw a triplet: `image` (1, s, s), `values`, `values_valid` and `rebuilt`, each (k,)."""
         number = self._choose(rng)
-        return self._sample(number, self._moved(rng))
+        return self._by_chance(number, rng)
 
     def plain(self, number: int) -> Sample:
         """Return item `number` as it is."""
         return self._sample(number, None)
+
+    def look(self, number: int, which: int) -> Sample:
+        """Return look `which` at item `number`: 0 is the item as it is, others are moved by chance."""
+        return (
+            self._by_chance(number, np.random.default_rng([number, which])) if which else self.plain(number)
+        )
+
+    def _by_chance(self, number: int, rng: np.random.Generator) -> Sample:
+        moved = self._moved(rng)
+        upside_down = self.chance.upside_down > 0 and rng.random() < self.chance.upside_down
+        return self._sample(number, moved, upside_down=upside_down)
 
     def _choose(self, rng: np.random.Generator) -> int:
         from_truth = bool(self.truth) and rng.random() < self.truth_share
@@ -214,9 +225,14 @@ class TripletSource:
             zoom=float(np.exp(rng.uniform(-zoom, zoom))),
         )
 
-    def _sample(self, number: int, moved: Affine | None) -> Sample:
+    def _sample(self, number: int, moved: Affine | None, *, upside_down: bool = False) -> Sample:
         image = picture_of(self.cuts[number], self.targets.view, moved=moved)
         label, valid, near, base = self.wanted[number]
+        if upside_down:
+            image = np.ascontiguousarray(image[::-1])
+            if len(label) > 1:
+                # The heights of the upper and the lower neighbour change places.
+                label, valid, near = (each[[2, 1, 0, 3]] for each in (label, valid, near))
         if moved is not None and len(label) > 1:
             # Heights grow with the picture; the compression does not.
             grown = np.array([float(np.sqrt(abs(np.linalg.det(moved.matrix))))] * (len(label) - 1) + [1.0])
