@@ -20,6 +20,7 @@ from vertebrometer.experiment.folder import CheckedFolder, check_folder, read_fo
 from vertebrometer.experiment.settings import CtFilms, DataSettings, PhantomFilms
 from vertebrometer.phantom import make_phantom, numbered_settings
 from vertebrometer.radiographs import Radiograph
+from vertebrometer.training.samples import single_thread
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +182,8 @@ def _fill(make: _Make, folder: Path, lots: Sequence[Sequence[int]], processes: i
             _make_lot(make, folder, lot)
         return
     # Forked processes inherit the threads of numerical libraries in a state that may hang.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=single_thread) as pool:
         try:
             for _ in pool.map(_make_lot, repeat(make), repeat(folder), lots):
                 pass

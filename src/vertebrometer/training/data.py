@@ -20,6 +20,7 @@ from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import PHANTOM_EDITION
 from vertebrometer.projection.density import BoneDensity
 from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, other_bank, phantom_bank
+from vertebrometer.training.samples import single_thread
 
 if TYPE_CHECKING:
     from vertebrometer.projection import SpineVolume
@@ -295,7 +296,8 @@ def _spread(
         yield map(make, firsts, ends)
         return
     # Forked processes inherit the threads of numerical libraries in a state that may hang.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=single_thread) as pool:
         try:
             yield pool.map(make, firsts, ends)
         finally:

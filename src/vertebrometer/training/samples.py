@@ -117,7 +117,7 @@ def batches(
         batch_size=None,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=single_thread if workers else None,
         pin_memory=pin_memory,
         # The loader draws a seed; from a generator of its own, so that dropout goes on undisturbed.
         generator=torch.Generator(),
@@ -152,5 +152,6 @@ class _Stream(IterableDataset[Batch]):
             yield collate([draw(self.source, self.seed, number + i) for i in range(self.batch_size)])
 
 
-def _one_thread(_worker: int) -> None:
+def single_thread(_worker: int = 0) -> None:
+    """Keep OpenCV to one thread here: many processes with as many threads each slow one another."""
     cv2.setNumThreads(0)
