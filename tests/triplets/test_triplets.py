@@ -11,6 +11,7 @@ from vertebrometer.triplets import (
     TripletView,
     TrueBody,
     divide,
+    edge_doubt,
     label_bodies,
     picture,
     view_map,
@@ -84,6 +85,44 @@ def test_a_body_that_the_border_cuts_is_left_out():
 def test_padding_does_not_hide_the_border_of_the_film():
     found = divided(FOUR, inside=(20, 260, 0, 120))
     assert reasons(found) == [(2, LeftOut.CUT_BY_BORDER)]
+
+
+def covered(bodies, number, columns):
+    """A map that cannot tell, on some columns, where the upper edge of one body runs."""
+    chances = share(bodies)
+    top, left = bodies[number - 1][0].astype(int)
+    rows = slice(top - 4, top + 4)
+    for column in columns:
+        chances[rows, left + column] = np.linspace(0.35, 0.7, 8)
+    return label_bodies(chances)
+
+
+def test_an_unsure_front_edge_is_doubt_and_an_unsure_back_edge_is_none():
+    sharp, front, back = (edge_doubt(covered(FOUR, 2, c), 2) for c in ((), range(12), range(22, 36)))
+    assert front > 2 * sharp
+    assert back == pytest.approx(sharp, abs=1e-3)
+    assert edge_doubt(covered(FOUR, 2, range(12)), 4) == pytest.approx(sharp, rel=0.05)
+
+
+def test_doubt_does_not_hang_on_the_scale_of_the_film():
+    large = label_bodies(np.kron(share(FOUR), np.ones((2, 2), np.float32)))
+    assert edge_doubt(large, 2) == pytest.approx(edge_doubt(label_bodies(share(FOUR)), 2), rel=0.25)
+
+
+def test_triplets_with_a_doubtful_edge_are_left_out_where_that_is_asked_for():
+    found = covered(FOUR, 2, range(12))
+    limit = 1.5 * edge_doubt(label_bodies(share(FOUR)), 2)
+    kept, asked = divide(found), divide(found, largest_doubt=limit)
+    assert [triplet.numbers for triplet in kept.triplets] == [(1, 2, 3), (2, 3, 4)]
+    assert reasons(asked) == [(2, LeftOut.EDGE_UNSURE), (3, LeftOut.EDGE_UNSURE)]
+    assert {exclusion.body for exclusion in asked.left_out} == {2}
+    # It is no condition of the paper's.
+    assert {exclusion.condition for exclusion in asked.left_out} == {None}
+
+
+def test_a_limit_of_doubt_is_above_zero():
+    with pytest.raises(SettingsError, match="largest_doubt must be above 0"):
+        LabelSettings(largest_doubt=0.0)
 
 
 def test_two_bodies_make_no_triplet():

@@ -51,7 +51,9 @@ class TripletSet:
 
 def triplets_of(film: Film, share: GrayImage, settings: LabelSettings) -> TripletSet:
     """Divide a predicted map of a film into triplets, with the film's true values."""
-    return _valued(film, divide(label_bodies(share, settings), film=film.name, inside=film.inside))
+    found = label_bodies(share, settings)
+    doubt = settings.largest_doubt
+    return _valued(film, divide(found, film=film.name, inside=film.inside, largest_doubt=doubt))
 
 
 def true_triplets_of(film: Film) -> TripletSet:

@@ -6,6 +6,7 @@ from vertebrometer.triplets.dividing import (
     LeftOut,
     Triplet,
     divide,
+    edge_doubt,
 )
 from vertebrometer.triplets.labelling import Labelled, LabelSettings, label_bodies, labelled_truth
 from vertebrometer.triplets.matching import TrueBody, ValuedTriplet, with_values
@@ -24,6 +25,7 @@ __all__ = [
     "ValuedTriplet",
     "divide",
     "drawn",
+    "edge_doubt",
     "label_bodies",
     "labelled_truth",
     "picture",

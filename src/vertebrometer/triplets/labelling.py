@@ -25,8 +25,16 @@ class LabelSettings:
     bodies are plain connected parts, as the paper has them; higher, those that touch come apart."""
     least_share: float = 0.15
     """Parts smaller than this share of the film's median body are specks, no bodies."""
+    largest_doubt: float | None = None
+    """A triplet is left out where the front edge of a body is less sure than this (see `edge_doubt`); None
+    keeps it, as the paper does, whose three conditions do not tell a wrong mask from a right one."""
 
     def __post_init__(self) -> None:
+        if self.largest_doubt is not None and self.largest_doubt <= 0:
+            msg = (
+                f"largest_doubt must be above 0, got {self.largest_doubt}; leave it out to keep every triplet"
+            )
+            raise SettingsError(msg)
         if not 0.0 < self.threshold <= self.seed_threshold < 1.0:
             got = f"{self.threshold} and {self.seed_threshold}"
             msg = f"thresholds between 0 and 1 are wanted, the seed threshold not below the other; got {got}"
