@@ -169,7 +169,7 @@ def test_the_smoke_experiment_fills_its_report(tmp_path):
     assert set(results["values"]) >= {"carn-heights", "mrdn"}
 
 
-@pytest.mark.parametrize("name", ["smoke", "compact", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "compact", "gpu", "paper"])
 def test_the_settings_that_come_along_are_sound(name):
     from vertebrometer.config import read_settings
     from vertebrometer.experiment.running import check_networks
@@ -177,7 +177,7 @@ def test_the_settings_that_come_along_are_sound(name):
 
     settings = read_settings(ROOT / "configs" / f"experiment-{name}.toml", ExperimentSettings)
     check_networks(settings)
-    if name != "smoke":
+    if name in {"compact", "paper"}:
         assert {each.name for each in settings.segmenters} == {"unet", "resunet", "r2unet"}
         rows = {"resnet50", "densenet121", "carn-scalar", "carn-heights", "mrdn-literal", "mrdn-default"}
         assert {each.name for each in settings.regressors} >= rows

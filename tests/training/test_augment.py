@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 
 from vertebrometer.training.augment import (
     Squash,
+    degrade,
     displaced_points,
     draw_squash,
     elastic,
@@ -126,3 +127,20 @@ def test_grey_stays_between_air_and_bone_and_is_drawn_by_the_generator_alone(see
     assert one.max() <= 1
     assert one.dtype == np.float32
     assert np.array_equal(picture, kept)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_poor_film_stays_between_air_and_bone_and_keeps_its_bodies(seed):
+    image = np.full((96, 96), 0.3, np.float32)
+    image[30:66, 20:76] = 0.7
+    before = image.copy()
+    poor = degrade(image, np.random.default_rng(seed))
+    assert poor.shape == image.shape
+    assert poor.dtype == np.float32
+    assert poor.min() >= 0
+    assert poor.max() <= 1
+    assert not np.array_equal(poor, image)
+    assert np.array_equal(image, before)
+    assert np.array_equal(poor, degrade(image, np.random.default_rng(seed)))
+    # A body is still brighter than what surrounds it.
+    assert poor[36:60, 30:66].mean() - poor[:20].mean() > 0.2

@@ -276,3 +276,14 @@ def test_patches_want_a_film_with_a_whole_body(films):
         CornerSource.of(BodySource(FilmChoice([empty], {})))
     kept = CornerSource.of(BodySource(FilmChoice([empty, films[0]], {})))
     assert len(samples(kept, 5)) == 5
+
+
+@pytest.mark.parametrize("kind", [BodySource, CoarseSource])
+def test_degraded_pictures_show_the_same_bodies(films, kind):
+    choose = FilmChoice(films, {})
+    plain, poor = (kind(choose, degraded=rate) for rate in (0.0, 1.0))
+    for seed in range(6):
+        one, other = (source.sample(np.random.default_rng(seed)) for source in (plain, poor))
+        assert not np.array_equal(one["image"], other["image"])
+        for name in one.keys() - {"image"}:
+            assert np.array_equal(one[name], other[name])
