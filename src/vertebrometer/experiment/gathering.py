@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,7 +17,7 @@ from vertebrometer.experiment.folder import CheckedFolder, check_folder, read_fo
 from vertebrometer.experiment.settings import CtFilms, DataSettings, PhantomFilms
 from vertebrometer.phantom import make_phantom, numbered_settings
 from vertebrometer.radiographs import Radiograph
-from vertebrometer.training.samples import single_thread
+from vertebrometer.training.spreading import in_processes
 
 log = logging.getLogger(__name__)
 
@@ -169,26 +166,11 @@ def _kept(
     missing = [n for n in range(make.count) if not _place(folder, n).exists()]
     if missing:
         tell(f"films: {len(missing)} of {make.count} from {key[0]} are made")
-        _fill(make, folder, make.lots(missing), processes)
+        lots = make.lots(missing)
+        for _ in in_processes(partial(_make_lot, make, folder), lots, processes=processes):
+            pass
     for number in range(make.count):
         yield load_film(_place(folder, number))
-
-
-def _fill(make: _Make, folder: Path, lots: Sequence[Sequence[int]], processes: int) -> None:
-    """Make films here, or in as many processes as there are CPUs."""
-    workers = min(processes or os.cpu_count() or 1, len(lots))
-    if workers < 2:
-        for lot in lots:
-            _make_lot(make, folder, lot)
-        return
-    # Forked processes inherit the threads of numerical libraries in a state that may hang.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=single_thread) as pool:
-        try:
-            for _ in pool.map(_make_lot, repeat(make), repeat(folder), lots):
-                pass
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _make_lot(make: _Make, folder: Path, lot: Sequence[int]) -> None:

@@ -198,9 +198,9 @@ class TripletSource:
 
     def look(self, number: int, which: int) -> Sample:
         """Return look `which` at item `number`: 0 is the item as it is, others are moved by chance."""
-        return (
-            self._by_chance(number, np.random.default_rng([number, which])) if which else self.plain(number)
-        )
+        if which == 0:
+            return self.plain(number)
+        return self._by_chance(number, np.random.default_rng([number, which]))
 
     def _by_chance(self, number: int, rng: np.random.Generator) -> Sample:
         moved = self._moved(rng)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import multiprocessing
-import os
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +16,7 @@ from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import PHANTOM_EDITION
 from vertebrometer.projection.density import BoneDensity
 from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, other_bank, phantom_bank
-from vertebrometer.training.samples import single_thread
+from vertebrometer.training.spreading import in_processes
 
 if TYPE_CHECKING:
     from vertebrometer.projection import SpineVolume
@@ -278,30 +274,11 @@ def _kept(bank: Path, key: tuple[object, ...], make: _Make, count: int, processe
         yield from films
     firsts = range(number, count, _PART)
     ends = [min(first + _PART, count) for first in firsts]
-    with _spread(make, firsts, ends, processes) as parts:
-        # In their order, so that a killed run leaves no hole in the bank.
-        for end, films in zip(ends, parts, strict=True):
-            _store(folder / f"{end:06d}.pickle", films)
-            log.info("%s: %d of %d films made", key[0], end, count)
-            yield from films
-
-
-@contextmanager
-def _spread(
-    make: _Make, firsts: Sequence[int], ends: Sequence[int], processes: int
-) -> Iterator[Iterable[list[BankFilm]]]:
-    """Make parts of a bank here, or in as many processes as there are CPUs."""
-    workers = min(processes or os.cpu_count() or 1, len(firsts))
-    if workers < 2:
-        yield map(make, firsts, ends)
-        return
-    # Forked processes inherit the threads of numerical libraries in a state that may hang.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=single_thread) as pool:
-        try:
-            yield pool.map(make, firsts, ends)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    # In their order, so that a killed run leaves no hole in the bank.
+    for end, films in zip(ends, in_processes(make, firsts, ends, processes=processes), strict=True):
+        _store(folder / f"{end:06d}.pickle", films)
+        log.info("%s: %d of %d films made", key[0], end, count)
+        yield from films
 
 
 def _store(path: Path, films: list[BankFilm]) -> None:
