@@ -100,6 +100,17 @@ def test_losses_of_both_endplates_add_up_to_at_most_half_the_height():
         assert lost.max() < 0.51
 
 
+def test_both_endplates_lose_height_as_often_and_bodies_gain_as_much_as_is_asked():
+    drawn = [draw_squash(np.random.default_rng(seed), 0.6, 0.3) for seed in range(600)]
+    superior, inferior = (
+        np.array([getattr(squash, end) for squash in drawn]) for end in ("superior", "inferior")
+    )
+    assert 0.45 < (np.abs(superior).sum(axis=1) > np.abs(inferior).sum(axis=1)).mean() < 0.55
+    change = (superior + inferior)[:, 0]
+    assert -0.31 < change.min() < -0.2
+    assert 0.5 < change.max() < 0.61
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_points_are_displaced_as_the_picture_is(seed):
     rng = np.random.default_rng(seed)

@@ -287,3 +287,32 @@ def test_degraded_pictures_show_the_same_bodies(films, kind):
         assert not np.array_equal(one["image"], other["image"])
         for name in one.keys() - {"image"}:
             assert np.array_equal(one[name], other[name])
+
+
+def test_what_lies_over_a_body_comes_from_beside_a_spine_and_leaves_the_truth(films):
+    plain, over = (BodySource(FilmChoice(films, {}), overlaid=rate) for rate in (0.0, 1.0))
+    changed = 0
+    for seed in range(6):
+        one, other = (source.sample(np.random.default_rng(seed)) for source in (plain, over))
+        changed += not np.array_equal(one["image"], other["image"])
+        for name in one.keys() - {"image"}:
+            assert np.array_equal(one[name], other[name])
+    assert changed == 6
+
+
+def test_a_film_that_is_all_spine_is_not_laid_over_a_body(films):
+    # The middle body cut out so close that every place is near its centre.
+    film = films[0]
+    body = next(b for b in film.truth.bodies if b.whole)
+    low = np.maximum(body.contour_rc.min(axis=0).astype(int), 0)
+    high = body.contour_rc.max(axis=0).astype(int) + 1
+    near = replace(
+        film,
+        image=film.image[low[0] : high[0], low[1] : high[1]],
+        truth=replace(film.truth, bodies=(body,)),
+    )
+    moved = replace(body, points=type(body.points)(body.points.points_rc - low))
+    near = replace(near, truth=replace(film.truth, bodies=(moved,)))
+    source = BodySource(FilmChoice([near], {}), overlaid=1.0)
+    crop = np.random.default_rng(0).random((source.side_px, source.side_px)).astype(np.float32)
+    assert np.array_equal(source._overlaid(crop, np.random.default_rng(1)), crop)

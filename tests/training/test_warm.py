@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from vertebrometer.config import settings_from
 from vertebrometer.errors import WeightsError
 from vertebrometer.networks import NetworkConfig, build_network
-from vertebrometer.runtime import InputCard
+from vertebrometer.runtime import InputCard, OnnxPredictor
 from vertebrometer.training.export import card_for, export_onnx
 from vertebrometer.training.warm import exported_path, start_from_exported
 
@@ -63,6 +64,23 @@ def test_weights_stored_as_float16_start_a_run_too(tmp_path: Path) -> None:
     with torch.no_grad():
         wanted, given = trained(image), fresh(image)
     assert torch.allclose(given, wanted, atol=1e-2 * float(wanted.abs().max()))
+
+
+def test_the_shipped_networks_can_be_learnt_on_from(tmp_path: Path) -> None:
+    """Each is the answer of the network that its weights start."""
+    for name in ("coarse", "points", "corners"):
+        path = exported_path(f"shipped:{name}", tmp_path)
+        card = OnnxPredictor(path).card
+        network = build_network(settings_from(card.network, NetworkConfig)).eval()
+        side = card.input.rows_px or 64
+        images = torch.rand(8, card.input.channels or 1, side, side)
+        start_from_exported(network, path, images)
+        told = OnnxPredictor(path)(images.numpy())
+        with torch.no_grad():
+            given = network(images)
+        for output in card.outputs:
+            own = (given if isinstance(given, torch.Tensor) else given[output]).numpy()
+            assert abs(own - told[output]).max() < 0.02 * abs(told[output]).max(), (name, output)
 
 
 def test_weights_of_another_architecture_are_refused_before_anything_changes(tmp_path: Path) -> None:

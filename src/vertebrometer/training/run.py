@@ -80,12 +80,16 @@ class BodySettings:
     """How often a body is compressed in the picture."""
     squash_largest: float = 0.5
     """Largest part of its height that a body loses so."""
+    squash_gain: float = 0.12
+    """Largest part of its height that a body gains so."""
     fractured: float = 0.0
     """How often a picture shows a fractured body of a film that has some; else any body does."""
     upside_down: float = 0.15
     """How often a body is shown upside down."""
     degraded: float = 0.0
     """How often a picture is grainy, smeared or lossily compressed."""
+    overlaid: float = 0.0
+    """How often what another film shows beside its spine lies over a picture."""
     version: str = "1"
 
 
@@ -340,9 +344,11 @@ def _bodies(settings: BodySettings, banks: Banks) -> BodySource:
         FilmChoice(banks.training, settings.data.weights),
         squash_rate=settings.squash_rate,
         squash_largest=settings.squash_largest,
+        squash_gain=settings.squash_gain,
         fractured=settings.fractured,
         upside_down=settings.upside_down,
         degraded=settings.degraded,
+        overlaid=settings.overlaid,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -41,6 +41,10 @@ from vertebrometer.training.bank import BankFilm, polygon_mask
 from vertebrometer.types import FloatArray, GrayImage, PointsRC
 
 Sample = dict[str, "NDArray[Any] | np.generic"]
+
+_BESIDE: Final = 1.6
+"""Depths of a body from which on a crop of that size shows none in its middle."""
+_TRIES: Final = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,12 +215,16 @@ class BodySource:
     squash_rate: float = 0.45
     squash_largest: float = 0.5
     """Largest part of its height that a body loses by squashing."""
+    squash_gain: float = 0.12
+    """Largest part of its height that a body gains by it."""
     fractured: float = 0.0
     """How often a crop is taken from the fractured bodies of a film that has some."""
     upside_down: float = 0.15
     """How often superior and inferior change places, as in half of the looks at a body in use."""
     degraded: float = 0.0
     """How often a crop is grainy, smeared or lossily compressed."""
+    overlaid: float = 0.0
+    """How often a part of a film without vertebral bodies lies over a crop, as ribs, gas and folds do."""
     strength: float = 1.0
     """Of all chance in pose, shape and grey; 0 gives the plain crop."""
 
@@ -266,10 +274,29 @@ class BodySource:
         """Change greys by chance, as much as `strength` says."""
         if self.strength <= 0:
             return crop
+        if self.overlaid and rng.random() < self.overlaid * self.strength:
+            crop = self._overlaid(crop, rng)
         varied = vary_grey(_stretched(crop), rng, strength=self.strength)
         if self.degraded and rng.random() < self.degraded * self.strength:
             varied = degrade(varied, rng)
         return varied
+
+    def _overlaid(self, crop: GrayImage, rng: np.random.Generator) -> GrayImage:
+        """Add what another film shows beside its spine: attenuations of what lies in one ray add up."""
+        film = self.choose(rng)
+        angle = rng.uniform(-np.pi, np.pi)
+        back = np.array([np.sin(angle), np.cos(angle)])
+        centres = np.array([body.points.centre_rc for body in film.truth.bodies]).reshape(-1, 2)
+        for _ in range(_TRIES):
+            where: FloatArray = rng.uniform(0.05, 0.95, 2) * film.image.shape
+            depth = float(rng.uniform(18, 45)) / film.pixel_mm
+            if (np.linalg.norm(centres - where, axis=1) > _BESIDE * depth).all():
+                over = _sampled(
+                    film.image, crop_map(BodyPose(where, back, depth), self.side_px), self.side_px, None, None
+                )
+                share = float(rng.uniform(0.15, 0.6)) * float(crop.std()) / max(float(over.std()), 0.02)
+                return np.asarray(crop + np.float32(share) * (over - over.mean()), dtype=np.float32)
+        return crop
 
     def _jittered(self, pose: BodyPose, rng: np.random.Generator) -> BodyPose:
         wide = 2.0 if rng.random() < 0.15 else 1.0
@@ -285,7 +312,7 @@ class BodySource:
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
         if rng.random() >= self.squash_rate * self.strength:
             return None, None
-        return squash_maps(draw_squash(rng, self.squash_largest), points, self.side_px)
+        return squash_maps(draw_squash(rng, self.squash_largest, self.squash_gain), points, self.side_px)
 
     def _sample(
         self,

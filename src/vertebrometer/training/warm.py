@@ -103,7 +103,24 @@ def _weights(path: Path) -> Mapping[str, np.ndarray[Any, np.dtype[Any]]]:
         for weight in model.graph.initializer
     }
     # Where a convolution's own bias was zero, folding names the norm's after the kernel.
-    return {name.replace(".weight_bias", ".bias"): numbers for name, numbers in found.items()}
+    named = {name.replace(".weight_bias", ".bias"): numbers for name, numbers in found.items()}
+    return named | _transposed(model.graph, found)
+
+
+def _transposed(
+    graph: onnx.GraphProto, found: Mapping[str, np.ndarray[Any, np.dtype[Any]]]
+) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """Weights of linear layers over more than two axes, exported as products with a nameless matrix."""
+    products = {node.output[0]: node.input[1] for node in graph.node if node.op_type == "MatMul"}
+    out = {}
+    for node in graph.node:
+        if node.op_type != "Add":
+            continue
+        for one, other in (node.input, reversed(node.input)):
+            bias = other.removeprefix(_PREFIX)
+            if one in products and products[one] in found and bias.endswith(".bias"):
+                out[bias.removesuffix("bias") + "weight"] = found[products[one]].T
+    return out
 
 
 def _neutral_norms(network: nn.Module, images: Tensor) -> None:
