@@ -45,6 +45,22 @@ def corners(config: Config, resume: Resume = False) -> None:
     run_corners(config, resume=resume)
 
 
+@app.command("eight-bit")
+def eight_bit(
+    weights: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, metavar="WEIGHTS.onnx", help="Exported weights.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", dir_okay=False, help="File to write.")],
+) -> None:
+    """Write exported weights anew in 8 bits, which measure in half the time; phantoms set the ranges."""
+    _require_torch()
+    from vertebrometer.runtime import OnnxPredictor
+    from vertebrometer.training import to_eight_bit, typical_images
+
+    card = to_eight_bit(weights, out, typical_images(OnnxPredictor(weights).card))
+    typer.echo(f"{out.name}: outputs move by {card.float_difference} of their SD at most (RMS)")
+
+
 def _require_torch() -> None:
     if find_spec("torch") is None:
         msg = "training needs torch: pip install 'vertebrometer[train]'"

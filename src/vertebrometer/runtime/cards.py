@@ -69,10 +69,12 @@ class ModelCard:
     package_version: str
     created: str
     """Date and time, UTC, ISO 8601."""
-    weights_as: Literal["float32", "float16"] = "float32"
-    """How the numbers are stored; they are computed with as float32."""
+    weights_as: Literal["float32", "float16", "int8"] = "float32"
+    """How the numbers are stored. float16 is computed with as float32, int8 as whole numbers."""
     torch_difference: float | None = None
-    """Largest difference to torch, on random input."""
+    """Largest difference to torch, on random input, before weights were brought to int8."""
+    float_difference: float | None = None
+    """Of int8: the RMS by which the output that suffers most differs from float32, as a share of its SD."""
     network: dict[str, Any] = field(default_factory=dict)
     """Settings of the network."""
     metrics: dict[str, float] = field(default_factory=dict)

@@ -1,6 +1,7 @@
 """Training: sources of samples, losses, the loop, checkpoints, export. Needs the extra `train`."""
 
 from vertebrometer.training.checkpoints import BEST, LAST, load_network
+from vertebrometer.training.eight_bit import to_eight_bit, typical_images
 from vertebrometer.training.loop import Fitted, TrainingDivergedError, fit
 from vertebrometer.training.losses import MaskLoss, PointLoss
 from vertebrometer.training.overlays import draw_masks, draw_points
@@ -33,5 +34,7 @@ __all__ = [
     "run_corners",
     "run_points",
     "run_segmentation",
+    "to_eight_bit",
     "train_points",
+    "typical_images",
 ]

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 FLOAT32_TOLERANCE: Final = 1e-4
 FLOAT16_TOLERANCE: Final = 1e-2
 
+HALVED: Final = "_as_float16"
+"""What the name of a weight that is stored as float16 ends in."""
+
 _OPSET: Final = 20
 
 # Smaller tensors are norms and biases: little to gain, and some do not fit float16.
@@ -123,14 +126,19 @@ def export_onnx(
         card = replace(card, weights_as="float16")
         card = _checked(model, frozen, images, card, part, tolerance=FLOAT16_TOLERANCE)
     part.replace(path)
-    beside = card.as_dict() | {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    path.with_suffix(".card.json").write_text(
-        json.dumps(beside, indent=2, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    beside(path, card)
     log.info(
         "wrote %s, %.1f MB, %.1e from torch", path.name, path.stat().st_size / 1e6, card.torch_difference
     )
     return card
+
+
+def beside(path: Path, card: ModelCard) -> None:
+    """Write the card of a weight file beside it, with its name and checksum."""
+    facts = card.as_dict() | {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    path.with_suffix(".card.json").write_text(
+        json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
 
 
 class _Named(nn.Module):
@@ -254,7 +262,7 @@ def _halve_weights(model: onnx.ModelProto) -> None:
         numbers = numpy_helper.to_array(weight)
         if weight.data_type != TensorProto.FLOAT or numbers.size < _SMALLEST_HALVED:
             continue
-        name, stored = weight.name, f"{weight.name}_as_float16"
+        name, stored = weight.name, f"{weight.name}{HALVED}"
         weight.CopyFrom(numpy_helper.from_array(numbers.astype(np.float16), stored))
         casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from vertebrometer.errors import WeightsError
 from vertebrometer.runtime import shipped_weights
+from vertebrometer.training.export import HALVED
 
 _PREFIX = "network."
-_HALVED = "_as_float16"
+_QUANTISED = "_quantized"
 _SHIPPED = "shipped:"
 
 
@@ -98,13 +99,26 @@ def _weights(path: Path) -> Mapping[str, np.ndarray[Any, np.dtype[Any]]]:
     except Exception as error:  # onnx raises its own kinds for damaged files
         msg = f"{path.name} cannot be read as an ONNX file ({type(error).__name__}); export it again"
         raise WeightsError(msg) from error
-    found = {
-        weight.name.removeprefix(_PREFIX).removesuffix(_HALVED): numpy_helper.to_array(weight)
-        for weight in model.graph.initializer
-    }
+    stored = {weight.name: numpy_helper.to_array(weight) for weight in model.graph.initializer}
+    stored |= _from_eight_bit(model.graph, stored)
+    found = {name.removeprefix(_PREFIX).removesuffix(HALVED): numbers for name, numbers in stored.items()}
     # Where a convolution's own bias was zero, folding names the norm's after the kernel.
     named = {name.replace(".weight_bias", ".bias"): numbers for name, numbers in found.items()}
     return named | _transposed(model.graph, found)
+
+
+def _from_eight_bit(
+    graph: onnx.GraphProto, stored: Mapping[str, np.ndarray[Any, np.dtype[Any]]]
+) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """Weights and biases that are whole numbers with a scale, for each output channel or for all."""
+    out = {}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0].endswith(_QUANTISED):
+            numbers, scale, zero = (stored[name] for name in node.input)
+            sides = (-1, *(1,) * (numbers.ndim - 1))
+            shifted = numbers.astype(np.float32) - zero.astype(np.float32).reshape(sides)
+            out[node.input[0].removesuffix(_QUANTISED)] = shifted * scale.reshape(sides)
+    return out
 
 
 def _transposed(
