@@ -88,8 +88,8 @@ def test_without_a_mask_the_points_stand_for_the_outline():
 class Oracle:
     """A point network that knows the truth, because it sees which crop is asked for."""
 
-    def __init__(self, truth, *, noise_px=0.0):
-        self.truth, self.maps, self.noise_px = truth, [], noise_px
+    def __init__(self, truth, *, noise_px=0.0, dim=()):
+        self.truth, self.maps, self.noise_px, self.dim = truth, [], noise_px, dim
         self.rng = np.random.default_rng(0)
 
     def crop_of(self, image, to_crop, side_px=CROP_SIDE_PX):
@@ -123,7 +123,7 @@ class Oracle:
         level[LEVELS.index(body.level)] = 3.0
         return {
             "points": to_crop(body.points.points_rc) + self.rng.normal(0, self.noise_px, (6, 2)),
-            "spread": np.full((6, 2), -2.0),
+            "spread": np.full((6, 2), 7.0 if body.level in self.dim else -2.0),
             "mask": (filled(outline, (side, side))[None] - 0.5) * 12,
             "body": np.float32(5.0 if min(away) < 0.3 else -5.0),
             "level": level,
@@ -186,12 +186,14 @@ def test_no_pose_is_glanced_at_twice(phantom, oracle):
 # The whole of segmentation, with both networks knowing the truth of whatever film they are shown.
 
 
-def segmented(phantom, monkeypatch, *, image=None, truth=None, leave_out=(), twice=(), **given):
+def segmented(
+    phantom, monkeypatch, *, image=None, truth=None, leave_out=(), twice=(), dim=(), sacrum_rc=None, **given
+):
     truth = phantom.truth if truth is None else truth
     image = phantom.radiograph.image if image is None else image
     pixel_mm = phantom.radiograph.spacing.row_mm
     # The fine stage is always shown the film with its front on the left.
-    net = Oracle(truth if truth.facing is Facing.LEFT else mirrored(truth))
+    net = Oracle(truth if truth.facing is Facing.LEFT else mirrored(truth), dim=dim)
 
     def perfect(film, _, **__):
         shown = truth if np.array_equal(film, image) else mirrored(truth)
@@ -202,7 +204,7 @@ def segmented(phantom, monkeypatch, *, image=None, truth=None, leave_out=(), twi
             replace(b, pose=b.pose.moved(shift=(s, 0.0), zoom=1.3)) for b in parts for s in (-0.15, 0.15)
         ]
         whole = [body for n, body in enumerate(finding.bodies) if n not in twice]
-        return replace(finding, bodies=(*whole, *halves))
+        return replace(finding, bodies=(*whole, *halves), sacrum_rc=sacrum_rc, sacrum_score=0.8)
 
     monkeypatch.setattr(fine, "crop_of", net.crop_of)
     monkeypatch.setattr(bodies, "coarse_contrast", lambda film: film)
@@ -253,6 +255,27 @@ def test_bodies_are_named_by_their_looks(phantom, monkeypatch):
     true = {body.level: body.points.centre_rc for body in phantom.truth.bodies}
     for vertebra in found.vertebrae:
         assert np.linalg.norm(true[vertebra.level] - vertebra.points.centre_rc) < 20
+
+
+def test_a_sacrum_is_believed_below_the_last_body_and_not_where_a_dim_body_lies(phantom, monkeypatch):
+    truth = phantom.truth if phantom.truth.facing is Facing.LEFT else mirrored(phantom.truth)
+    image = phantom.radiograph.image
+    image = image if phantom.truth.facing is Facing.LEFT else np.ascontiguousarray(image[:, ::-1])
+    last, lowest = truth.bodies[-1], len(truth.bodies) - 1
+    below = last.points.centre_rc + (last.points.centre_rc - truth.bodies[-2].points.centre_rc)
+    true = segmented(phantom, monkeypatch, image=image, truth=truth, sacrum_rc=below)
+    assert true.sacrum_seen > 0.9
+    dim = segmented(
+        phantom,
+        monkeypatch,
+        image=image,
+        truth=truth,
+        leave_out=(lowest,),
+        dim=(last.level,),
+        sacrum_rc=last.points.centre_rc,
+    )
+    assert len(dim.vertebrae) == len(true.vertebrae) - 1
+    assert dim.sacrum_seen == 0
 
 
 def test_bodies_that_the_border_cuts_are_flagged(phantom, monkeypatch):
