@@ -15,6 +15,7 @@ from vertebrometer.phantom import draw_phantom, mirrored, truth_of
 from vertebrometer.segmentation import coarse
 from vertebrometer.segmentation.coarse import (
     CoarseFinding,
+    CoarseLooks,
     FoundBody,
     chain,
     faced_alike,
@@ -173,7 +174,7 @@ def oracle(truth):
 def test_bodies_are_found_with_a_true_spacing_with_none_and_with_a_wrong_one(pixel_mm):
     truth = truths(1, field="dxa")[0]
     film = np.full(truth.shape, 0.5, np.float32)
-    finding = find_bodies(film, oracle(truth), pixel_mm=pixel_mm, coarse_mm=1.5)
+    finding = find_bodies(CoarseLooks(film, oracle(truth)), pixel_mm=pixel_mm, coarse_mm=1.5)
     places = matched(finding.bodies, truth)
     assert all(place is not None for place, body in zip(places, truth.bodies, strict=True) if body.whole)
 

@@ -195,8 +195,8 @@ def segmented(
     # The fine stage is always shown the film with its front on the left.
     net = Oracle(truth if truth.facing is Facing.LEFT else mirrored(truth), dim=dim)
 
-    def perfect(film, _, **__):
-        shown = truth if np.array_equal(film, image) else mirrored(truth)
+    def perfect(looks, **_):
+        shown = truth if np.array_equal(looks.even, image) else mirrored(truth)
         kept = tuple(body for n, body in enumerate(shown.bodies) if n not in leave_out)
         finding = faced_alike(finding_of(*maps_of(replace(shown, bodies=kept), pixel_mm)))
         parts = [finding.bodies[n] for n in twice]
@@ -209,6 +209,7 @@ def segmented(
     monkeypatch.setattr(fine, "crop_of", net.crop_of)
     monkeypatch.setattr(bodies, "coarse_contrast", lambda film: film)
     monkeypatch.setattr(bodies, "find_bodies", perfect)
+    monkeypatch.setattr(bodies, "likely_findings", lambda looks, **_: [perfect(looks)])
     return segment(image, pixel_rc=(1.0, 1.0), pixel_mm=pixel_mm, coarse=net, points=net, **given)
 
 

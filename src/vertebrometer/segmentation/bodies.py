@@ -12,7 +12,7 @@ import numpy as np
 from vertebrometer.anatomy import Facing, Reason, SixPoints, Vertebra
 from vertebrometer.geometry import polygon_area
 from vertebrometer.segmentation.close import look_closely
-from vertebrometer.segmentation.coarse import CoarseFinding, find_bodies
+from vertebrometer.segmentation.coarse import CoarseFinding, CoarseLooks, find_bodies, likely_findings
 from vertebrometer.segmentation.coarse_view import COARSE_PIXEL_MM, coarse_contrast, resampled
 from vertebrometer.segmentation.curve import Gap, gaps_between, guessed
 from vertebrometer.segmentation.fine import FineLooks, FineReading, Glance
@@ -112,44 +112,64 @@ def _facing_left(
 ) -> tuple[CoarseFinding, FineLooks, bool, Facing, float]:
     """Find bodies on the film, or on its mirror image where it faces right.
 
-    So a film and its mirror image are measured on the very same pixels.
+    So a film and its mirror image are measured on the very same pixels. A first
+    impression says which of the two is looked at; where the bodies found there
+    face the other way after all, they are looked for on the other.
     """
-    looks = FineLooks(film, points)
-    first = _found(looks, coarse, pixel_mm)
-    vote = first.front_right
-    confidence = abs(vote)
-    side = given if given is not Facing.UNKNOWN else (Facing.RIGHT if vote > 0 else Facing.LEFT)
-    if side is Facing.RIGHT:
-        looks = FineLooks(np.ascontiguousarray(film[:, ::-1]), points)
-        first = _found(looks, coarse, pixel_mm)
-    finding = _turned_left(first)
+    seen = _Seen(film, coarse, points, pixel_mm)
+    right = seen.first_impression() > 0 if given is Facing.UNKNOWN else given is Facing.RIGHT
+    if right:
+        seen = seen.mirrored()
+    found = seen.found()
+    if given is Facing.UNKNOWN and found.front_right > 0:
+        seen, right = seen.mirrored(), not right
+        found = seen.found()
+    confidence = abs(found.front_right)
+    side = Facing.RIGHT if right else Facing.LEFT
     known = given is not Facing.UNKNOWN or confidence >= FACING_FROM
     return (
-        finding,
-        looks,
-        side is Facing.RIGHT,
-        side if known and first.bodies else Facing.UNKNOWN,
+        _turned_left(found),
+        seen.looks,
+        right,
+        side if known and found.bodies else Facing.UNKNOWN,
         1.0 if given is not Facing.UNKNOWN else confidence,
     )
 
 
-def _found(looks: FineLooks, coarse: Predictor, pixel_mm: float | None) -> CoarseFinding:
-    """Find bodies; the fine network decides between scales, few sure bodies outweigh many doubtful ones."""
+class _Seen:
+    """One film, one way round, before both networks."""
 
-    def judge(finding: CoarseFinding, least: float) -> float:
+    def __init__(self, film: GrayImage, coarse: Predictor, points: Predictor, pixel_mm: float | None) -> None:
+        self.looks = FineLooks(film, points)
+        self._coarse, self._points, self._pixel_mm = coarse, points, pixel_mm
+        self._coarse_looks = CoarseLooks(coarse_contrast(film), coarse)
+
+    def mirrored(self) -> _Seen:
+        """Turn the film round."""
+        film = np.ascontiguousarray(self.looks.image[:, ::-1])
+        return _Seen(film, self._coarse, self._points, self._pixel_mm)
+
+    def first_impression(self) -> float:
+        """-1 the spine surely faces left, 1 surely right, by the scale that suits best at first sight."""
+        likely = likely_findings(self._coarse_looks, pixel_mm=self._pixel_mm, coarse_mm=COARSE_PIXEL_MM)
+        return likely[0].front_right
+
+    def found(self) -> CoarseFinding:
+        """Find bodies; between scales the fine network decides: few sure bodies outweigh many doubtful."""
+        return find_bodies(
+            self._coarse_looks, pixel_mm=self._pixel_mm, coarse_mm=COARSE_PIXEL_MM, judge=self._worth
+        )
+
+    def _worth(self, finding: CoarseFinding, least: float) -> float:
         poses = [body.pose for body in finding.bodies]
         worth = 0.0
         for start in range(0, len(poses), _GLANCES_AT_ONCE):
             # A body is worth 1 at most.
             if worth + len(poses) - start <= least:
                 break
-            glances = looks.glances(poses[start : start + _GLANCES_AT_ONCE])
+            glances = self.looks.glances(poses[start : start + _GLANCES_AT_ONCE])
             worth += sum(confidence_of(glance) ** 4 for glance in glances)
         return worth
-
-    return find_bodies(
-        coarse_contrast(looks.image), coarse, pixel_mm=pixel_mm, coarse_mm=COARSE_PIXEL_MM, judge=judge
-    )
 
 
 def _turned_left(finding: CoarseFinding) -> CoarseFinding:

@@ -25,6 +25,8 @@ _SEED_LEVELS: Final = (0.45, 0.6, 0.75, 0.88)
 _LEAST_CORE_PX: Final = 4
 _USUAL_CHANGE: Final = 0.25
 """How much the logarithm of the depth changes, at most, between neighbours that are seen rightly."""
+_LADDER_PX: Final = (110, 155, 220, 311, 440, 622)
+"""Longer sides of a film at which it is looked at where its scale is not known."""
 _JUDGED: Final = 3
 """Scales that are looked at more closely."""
 _CLEARLY: Final = 1.5
@@ -309,9 +311,42 @@ def _by_fitness(finding: CoarseFinding, _: float) -> float:
     return scale_fitness(finding)
 
 
+class CoarseLooks:
+    """The coarse network looking at one film; it looks at the same scale only once.
+
+    Parameters
+    ----------
+    even : GrayImage
+        The film with square pixels, its contrast evened out.
+    predictor : Predictor
+        The trained network.
+    """
+
+    def __init__(self, even: GrayImage, predictor: Predictor) -> None:
+        self.even = even
+        self._predictor = predictor
+        self._findings: dict[float, CoarseFinding] = {}
+
+    def at(self, scale: float) -> CoarseFinding:
+        """Find bodies at one scale, in coarse pixels per pixel of the film."""
+        if scale not in self._findings:
+            self._findings[scale] = look(self.even, scale, self._predictor)
+        return self._findings[scale]
+
+
+def likely_findings(looks: CoarseLooks, *, pixel_mm: float | None, coarse_mm: float) -> list[CoarseFinding]:
+    """Find bodies at the scale that the spacing says or, where that finds little, at many; best fit first."""
+    # A film of larger pixels than these would be enlarged; such a spacing is wrong or of no use.
+    stated = pixel_mm is not None and pixel_mm <= _COARSEST_PIXEL_MM
+    first = [looks.at(pixel_mm / coarse_mm)] if pixel_mm and stated else []
+    if first and scale_fitness(first[0]) >= 2.0:
+        return first
+    ladder = [looks.at(side / max(looks.even.shape)) for side in _LADDER_PX]
+    return sorted([*first, *ladder], key=scale_fitness, reverse=True)
+
+
 def find_bodies(
-    even: GrayImage,
-    predictor: Predictor,
+    looks: CoarseLooks,
     *,
     pixel_mm: float | None,
     coarse_mm: float,
@@ -328,13 +363,8 @@ def find_bodies(
     It is told what a finding must exceed to be taken and may stop as soon as
     that is out of reach.
     """
-    # A film of larger pixels than these would be enlarged; such a spacing is wrong or of no use.
-    stated = pixel_mm is not None and pixel_mm <= _COARSEST_PIXEL_MM
-    first = look(even, pixel_mm / coarse_mm, predictor) if pixel_mm and stated else None
-    if first is None or scale_fitness(first) < 2.0:
-        ladder = [look(even, side / max(even.shape), predictor) for side in (110, 155, 220, 311, 440, 622)]
-        candidates = ladder if first is None else [first, *ladder]
-        first = _chosen(sorted(candidates, key=scale_fitness, reverse=True)[:_JUDGED], judge)
+    likely = likely_findings(looks, pixel_mm=pixel_mm, coarse_mm=coarse_mm)[:_JUDGED]
+    first = likely[0] if len(likely) == 1 else _chosen(likely, judge)
     if not first.bodies:
         return first
     depths = [body.pose.depth_px for body in first.bodies]
@@ -342,7 +372,7 @@ def find_bodies(
     change = wanted / first.scale
     if 0.85 < change < 1.18:
         return faced_alike(first)
-    second = look(even, wanted, predictor)
+    second = looks.at(wanted)
     better = second if scale_fitness(second) >= 0.9 * scale_fitness(first) else first
     return faced_alike(better)
 
