@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vertebrometer.report import FilmReport
 
 
-def bench(
+def bench(  # noqa: PLR0917 (typer reads the options from the signature)
     films: Annotated[
         int, typer.Option(min=3, help="How many films in all; a third are CT projections with --ct.")
     ] = 300,
@@ -31,6 +31,14 @@ def bench(
             metavar="NAME", help="Use only these CT volumes (those nothing was trained on). Repeatable."
         ),
     ] = None,
+    widest: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="POINTS",
+            help="Tell no value whose 90 % interval reaches farther to either side; inf tells all.",
+        ),
+    ] = 12.0,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", file_okay=False, help="Write reports, overlays and scores here."),
@@ -40,7 +48,7 @@ def bench(
     from vertebrometer.bench import bench_films, run_bench
     from vertebrometer.cli.bench_table import keeper, print_bench
     from vertebrometer.cli.progress import progress
-    from vertebrometer.pipeline import Measurer
+    from vertebrometer.pipeline import Measurer, MeasureSettings
 
     stream = bench_films(films, seed, ct=ct, only=tuple(only or ()))
     keep = keeper(out)
@@ -50,5 +58,6 @@ def bench(
             keep(film, report)
             step()
 
-        result = run_bench(stream, Measurer().measure, after_film=after)
+        measurer = Measurer(MeasureSettings(widest_points=widest))
+        result = run_bench(stream, measurer.measure, after_film=after)
     print_bench(result, out)
