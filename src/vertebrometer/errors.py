@@ -7,6 +7,7 @@ written beside a film that was not measured.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 
@@ -174,6 +175,10 @@ class UnknownNameError(VertebrometerError):
     def __init__(self, *, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
         super().__init__(f"unknown {kind} {name!r}; known are {', '.join(self.known)}")
+
+    def __reduce__(self) -> tuple[partial[UnknownNameError], tuple[()]]:
+        """Let it travel from a worker process, where it would otherwise hang or break the pool."""
+        return partial(UnknownNameError, kind=self.kind, name=self.name, known=self.known), ()
 
 
 class MissingExtraError(VertebrometerError):

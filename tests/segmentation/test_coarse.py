@@ -21,6 +21,7 @@ from vertebrometer.segmentation.coarse import (
     faced_alike,
     find_bodies,
     finding_of,
+    first_impression,
     probability_maps,
     scale_fitness,
 )
@@ -177,6 +178,36 @@ def test_bodies_are_found_with_a_true_spacing_with_none_and_with_a_wrong_one(pix
     finding = find_bodies(CoarseLooks(film, oracle(truth)), pixel_mm=pixel_mm, coarse_mm=1.5)
     places = matched(finding.bodies, truth)
     assert all(place is not None for place, body in zip(places, truth.bodies, strict=True) if body.whole)
+
+
+def counted(network):
+    def look(batch):
+        look.sizes.append(batch.shape[2:])
+        return network(batch)
+
+    look.sizes = []
+    return look
+
+
+def test_the_side_of_the_front_is_seen_without_a_look_at_every_scale():
+    truth = truths(1, field="lumbar")[0]
+    for own in (truth, mirrored(truth)):
+        network = counted(oracle(own))
+        looks = CoarseLooks(np.full(own.shape, 0.5, np.float32), network)
+        seen = first_impression(looks, pixel_mm=None, coarse_mm=1.5)
+        assert (seen.front_right > 0) == (own.facing is Facing.RIGHT)
+        quick = len(network.sizes)
+        find_bodies(looks, pixel_mm=None, coarse_mm=1.5)
+        # What was looked at before is not looked at again.
+        assert len(network.sizes) == len(set(network.sizes)) > quick
+
+
+def test_where_little_is_found_at_first_sight_every_scale_is_looked_at():
+    truth = truths(1, field="lumbar")[0]
+    network = counted(oracle(replace(truth, bodies=())))
+    looks = CoarseLooks(np.full(truth.shape, 0.5, np.float32), network)
+    assert first_impression(looks, pixel_mm=None, coarse_mm=1.5).bodies == ()
+    assert len(network.sizes) == 6
 
 
 def row_of(depths, steps):

@@ -209,7 +209,7 @@ def segmented(
     monkeypatch.setattr(fine, "crop_of", net.crop_of)
     monkeypatch.setattr(bodies, "coarse_contrast", lambda film: film)
     monkeypatch.setattr(bodies, "find_bodies", perfect)
-    monkeypatch.setattr(bodies, "likely_findings", lambda looks, **_: [perfect(looks)])
+    monkeypatch.setattr(bodies, "first_impression", lambda looks, **_: perfect(looks))
     return segment(image, pixel_rc=(1.0, 1.0), pixel_mm=pixel_mm, coarse=net, points=net, **given)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from vertebrometer.anatomy import Facing, Reason, SixPoints, Vertebra
 from vertebrometer.geometry import polygon_area
 from vertebrometer.segmentation.close import look_closely
-from vertebrometer.segmentation.coarse import CoarseFinding, CoarseLooks, find_bodies, likely_findings
+from vertebrometer.segmentation.coarse import CoarseFinding, CoarseLooks, find_bodies, first_impression
 from vertebrometer.segmentation.coarse_view import COARSE_PIXEL_MM, coarse_contrast, resampled
 from vertebrometer.segmentation.curve import Gap, gaps_between, guessed
 from vertebrometer.segmentation.fine import FineLooks, FineReading, Glance
@@ -150,9 +150,9 @@ class _Seen:
         return _Seen(film, self._coarse, self._points, self._pixel_mm)
 
     def first_impression(self) -> float:
-        """-1 the spine surely faces left, 1 surely right, by the scale that suits best at first sight."""
-        likely = likely_findings(self._coarse_looks, pixel_mm=self._pixel_mm, coarse_mm=COARSE_PIXEL_MM)
-        return likely[0].front_right
+        """-1 the spine surely faces left, 1 surely right, at first sight."""
+        seen = first_impression(self._coarse_looks, pixel_mm=self._pixel_mm, coarse_mm=COARSE_PIXEL_MM)
+        return seen.front_right
 
     def found(self) -> CoarseFinding:
         """Find bodies; between scales the fine network decides: few sure bodies outweigh many doubtful."""

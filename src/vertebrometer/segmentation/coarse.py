@@ -27,6 +27,10 @@ _USUAL_CHANGE: Final = 0.25
 """How much the logarithm of the depth changes, at most, between neighbours that are seen rightly."""
 _LADDER_PX: Final = (110, 155, 220, 311, 440, 622)
 """Longer sides of a film at which it is looked at where its scale is not known."""
+_QUICK_PX: Final = _LADDER_PX[:4]
+"""Those that take a quarter of the time of all."""
+_FITS: Final = 2.0
+"""Fitness from which a scale is believed without a look at others: two or three bodies in order."""
 _JUDGED: Final = 3
 """Scales that are looked at more closely."""
 _CLEARLY: Final = 1.5
@@ -336,13 +340,31 @@ class CoarseLooks:
 
 def likely_findings(looks: CoarseLooks, *, pixel_mm: float | None, coarse_mm: float) -> list[CoarseFinding]:
     """Find bodies at the scale that the spacing says or, where that finds little, at many; best fit first."""
-    # A film of larger pixels than these would be enlarged; such a spacing is wrong or of no use.
-    stated = pixel_mm is not None and pixel_mm <= _COARSEST_PIXEL_MM
-    first = [looks.at(pixel_mm / coarse_mm)] if pixel_mm and stated else []
-    if first and scale_fitness(first[0]) >= 2.0:
+    first = _stated(looks, pixel_mm, coarse_mm)
+    if first and scale_fitness(first[0]) >= _FITS:
         return first
-    ladder = [looks.at(side / max(looks.even.shape)) for side in _LADDER_PX]
-    return sorted([*first, *ladder], key=scale_fitness, reverse=True)
+    return _by_fit([*first, *(looks.at(side / max(looks.even.shape)) for side in _LADDER_PX)])
+
+
+def first_impression(looks: CoarseLooks, *, pixel_mm: float | None, coarse_mm: float) -> CoarseFinding:
+    """Find bodies where that costs little; at all scales only where little is found so."""
+    likely = _stated(looks, pixel_mm, coarse_mm) or _by_fit(
+        [looks.at(side / max(looks.even.shape)) for side in _QUICK_PX]
+    )
+    if scale_fitness(likely[0]) < _FITS:
+        likely = likely_findings(looks, pixel_mm=pixel_mm, coarse_mm=coarse_mm)
+    return likely[0]
+
+
+def _stated(looks: CoarseLooks, pixel_mm: float | None, coarse_mm: float) -> list[CoarseFinding]:
+    # A film of larger pixels than these would be enlarged; such a spacing is wrong or of no use.
+    if pixel_mm is None or not 0 < pixel_mm <= _COARSEST_PIXEL_MM:
+        return []
+    return [looks.at(pixel_mm / coarse_mm)]
+
+
+def _by_fit(findings: Sequence[CoarseFinding]) -> list[CoarseFinding]:
+    return sorted(findings, key=scale_fitness, reverse=True)
 
 
 def find_bodies(
