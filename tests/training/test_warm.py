@@ -9,6 +9,7 @@ from vertebrometer.config import settings_from
 from vertebrometer.errors import WeightsError
 from vertebrometer.networks import NetworkConfig, build_network
 from vertebrometer.runtime import InputCard, OnnxPredictor
+from vertebrometer.training.eight_bit import typical_images
 from vertebrometer.training.export import card_for, export_onnx
 from vertebrometer.training.warm import exported_path, start_from_exported
 
@@ -72,8 +73,7 @@ def test_the_shipped_networks_can_be_learnt_on_from(tmp_path: Path) -> None:
         path = exported_path(f"shipped:{name}", tmp_path)
         card = OnnxPredictor(path).card
         network = build_network(settings_from(card.network, NetworkConfig)).eval()
-        side = card.input.rows_px or 64
-        images = torch.rand(8, card.input.channels or 1, side, side)
+        images = torch.from_numpy(typical_images(card, phantoms=1, samples=16))
         start_from_exported(network, path, images)
         told = OnnxPredictor(path)(images.numpy())
         with torch.no_grad():
