@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -23,10 +23,10 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from vertebrometer.errors import SettingsError, WeightsError
-from vertebrometer.runtime import CARD_KEY, ModelCard, OnnxPredictor
+from vertebrometer.runtime import ModelCard, OnnxPredictor
 from vertebrometer.training.bank import BankFilm, phantom_bank
 from vertebrometer.training.corner_source import CornerSource
-from vertebrometer.training.export import HALVED, beside
+from vertebrometer.training.export import HALVED, beside, save
 from vertebrometer.training.samples import SampleSource, fixed_batches
 from vertebrometer.training.sources import BodySource, CoarseSource, FilmChoice
 
@@ -97,7 +97,7 @@ def to_eight_bit(path: Path, out: Path, images: NDArray[np.float32]) -> ModelCar
         )
         model = onnx.load(small)
         card = replace(before.card, weights_as="int8")
-        _save(model, card, small)
+        save(model, card, small)
         moved = _moved(before, OnnxPredictor(small), images[half:])
     if not moved <= LARGEST_DIFFERENCE:  # Also where it is no number.
         limit = f"{LARGEST_DIFFERENCE:g}"
@@ -106,7 +106,7 @@ def to_eight_bit(path: Path, out: Path, images: NDArray[np.float32]) -> ModelCar
     card = replace(card, float_difference=float(f"{moved:.2g}"))
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.part")
-    _save(model, card, part)
+    save(model, card, part)
     part.replace(out)
     beside(out, card)
     log.info("wrote %s, %.1f MB, %.2g of the SD from float32", out.name, out.stat().st_size / 1e6, moved)
@@ -192,12 +192,6 @@ def _moved(before: OnnxPredictor, after: OnnxPredictor, images: NDArray[np.float
         )
     off, spread = np.moveaxis(np.array(shares).mean(axis=0), -1, 0)
     return float(np.sqrt(off / np.maximum(spread, 1e-12)).max())
-
-
-def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
-    helper.set_model_props(model, {CARD_KEY: card.as_json()})
-    model.producer_name, model.producer_version = "vertebrometer", card.package_version
-    path.write_bytes(model.SerializeToString())
 
 
 __all__ = ["LARGEST_DIFFERENCE", "to_eight_bit", "typical_images"]

@@ -222,7 +222,7 @@ def _checked(
     tolerance: float,
 ) -> ModelCard:
     """Write the file, and remove it again where its outputs differ from those of torch."""
-    _save(model, card, path)
+    save(model, card, path)
     difference = _difference(OnnxPredictor(path), frozen, images)
     if not difference <= tolerance:  # Also where it is no number.
         path.unlink()
@@ -230,11 +230,12 @@ def _checked(
         msg = f"ONNX Runtime and torch differ by {found}; nothing was exported"
         raise WeightsError(msg)
     card = replace(card, torch_difference=float(f"{difference:.2g}"))
-    _save(model, card, path)
+    save(model, card, path)
     return card
 
 
-def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
+def save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
+    """Write a checked model with its card inside."""
     helper.set_model_props(model, {CARD_KEY: card.as_json()})
     model.producer_name, model.producer_version = "vertebrometer", card.package_version
     onnx.checker.check_model(model)
