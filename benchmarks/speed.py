@@ -26,8 +26,8 @@ SEED = 990_000_001
 def films(left: Path, right: Path) -> None:
     """Write a whole-spine phantom of 3,000 x 2,000 pixels without a spacing, and its mirror image.
 
-    Both are the slowest cases: at first the scale is not known, and a film that faces right is looked at
-    twice before that is known.
+    Both are the slowest cases: at first the scale is not known, and before a film is known to face right it
+    has been looked at once, at a few scales.
     """
     image = phantom_of(SEED, field="whole-spine", pixel_mm=0.3).radiograph.image
     large = np.clip(cv2.resize(image, (2000, 3000), interpolation=cv2.INTER_LINEAR), 0, 1)

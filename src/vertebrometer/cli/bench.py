@@ -32,13 +32,14 @@ def bench(  # noqa: PLR0917 (typer reads the options from the signature)
         ),
     ] = None,
     widest: Annotated[
-        float,
+        float | None,
         typer.Option(
             min=0.0,
             metavar="POINTS",
-            help="Tell no value whose 90 % interval reaches farther to either side; inf tells all.",
+            help="Tell no value whose 90 % interval reaches farther to either side; inf tells all. "
+            "As `measure` does it when not given.",
         ),
-    ] = 12.0,
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", file_okay=False, help="Write reports, overlays and scores here."),
@@ -58,6 +59,7 @@ def bench(  # noqa: PLR0917 (typer reads the options from the signature)
             keep(film, report)
             step()
 
-        measurer = Measurer(MeasureSettings(widest_points=widest))
+        settings = MeasureSettings() if widest is None else MeasureSettings(widest_points=widest)
+        measurer = Measurer(settings)
         result = run_bench(stream, measurer.measure, after_film=after)
     print_bench(result, out)

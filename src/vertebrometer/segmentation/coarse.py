@@ -343,14 +343,12 @@ def likely_findings(looks: CoarseLooks, *, pixel_mm: float | None, coarse_mm: fl
     first = _stated(looks, pixel_mm, coarse_mm)
     if first and scale_fitness(first[0]) >= _FITS:
         return first
-    return _by_fit([*first, *(looks.at(side / max(looks.even.shape)) for side in _LADDER_PX)])
+    return _fitting_first([*first, *_at_sides(looks, _LADDER_PX)])
 
 
 def first_impression(looks: CoarseLooks, *, pixel_mm: float | None, coarse_mm: float) -> CoarseFinding:
     """Find bodies where that costs little; at all scales only where little is found so."""
-    likely = _stated(looks, pixel_mm, coarse_mm) or _by_fit(
-        [looks.at(side / max(looks.even.shape)) for side in _QUICK_PX]
-    )
+    likely = _stated(looks, pixel_mm, coarse_mm) or _fitting_first(_at_sides(looks, _QUICK_PX))
     if scale_fitness(likely[0]) < _FITS:
         likely = likely_findings(looks, pixel_mm=pixel_mm, coarse_mm=coarse_mm)
     return likely[0]
@@ -363,7 +361,11 @@ def _stated(looks: CoarseLooks, pixel_mm: float | None, coarse_mm: float) -> lis
     return [looks.at(pixel_mm / coarse_mm)]
 
 
-def _by_fit(findings: Sequence[CoarseFinding]) -> list[CoarseFinding]:
+def _at_sides(looks: CoarseLooks, sides_px: Sequence[int]) -> list[CoarseFinding]:
+    return [looks.at(side / max(looks.even.shape)) for side in sides_px]
+
+
+def _fitting_first(findings: Sequence[CoarseFinding]) -> list[CoarseFinding]:
     return sorted(findings, key=scale_fitness, reverse=True)
 
 

@@ -192,6 +192,3 @@ def _moved(before: OnnxPredictor, after: OnnxPredictor, images: NDArray[np.float
         )
     off, spread = np.moveaxis(np.array(shares).mean(axis=0), -1, 0)
     return float(np.sqrt(off / np.maximum(spread, 1e-12)).max())
-
-
-__all__ = ["LARGEST_DIFFERENCE", "to_eight_bit", "typical_images"]
