@@ -13,7 +13,7 @@ import pytest
 
 from tests.spines import spine
 from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, Reason, truth_as_dict
-from vertebrometer.cli import main, measuring
+from vertebrometer.cli import main, opening
 from vertebrometer.compression import Definition
 from vertebrometer.report import FilmFacts, measured_report
 
@@ -63,7 +63,7 @@ def pipeline(monkeypatch):
     fake = types.ModuleType("vertebrometer.pipeline")
     fake.Measurer, fake.MeasureSettings = FakeMeasurer, FakeSettings
     monkeypatch.setitem(sys.modules, "vertebrometer.pipeline", fake)
-    monkeypatch.setattr(measuring, "_open", {})
+    monkeypatch.setattr(opening, "_open", {})
 
 
 @pytest.fixture

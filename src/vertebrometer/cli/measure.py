@@ -74,15 +74,12 @@ def measure(  # noqa: PLR0917 (typer reads the options from the signature)
 
     Exit status 0 when every film was measured, 1 when some were not, 2 when the call was wrong.
     """
-    from vertebrometer.batch import sources
     from vertebrometer.cli.doctor import cores
-    from vertebrometer.cli.measuring import ReadingOptions
+    from vertebrometer.cli.opening import open_early
     from vertebrometer.cli.options import facing_of, pinned_levels, spacing_of
     from vertebrometer.compression import Definition
     from vertebrometer.pipeline import MeasureSettings
-    from vertebrometer.radiographs import find_films
 
-    reading = ReadingOptions(spacing_mm=spacing_of(spacing), polarity=polarity, any_view=force)
     settings = MeasureSettings(
         definition=Definition(definition),
         force=force,
@@ -91,6 +88,13 @@ def measure(  # noqa: PLR0917 (typer reads the options from the signature)
         # Several films at once share the cores, one takes them all.
         threads=0 if workers == 1 else max(1, cores() // workers),
     )
+    if workers == 1:
+        open_early(settings)
+    from vertebrometer.batch import sources
+    from vertebrometer.cli.measuring import ReadingOptions
+    from vertebrometer.radiographs import find_films
+
+    reading = ReadingOptions(spacing_mm=spacing_of(spacing), polarity=polarity, any_view=force)
     films = sources(find_films(paths), paths)
     if not films:
         typer.echo(
@@ -124,7 +128,8 @@ def _run(
     from dataclasses import asdict
 
     from vertebrometer.batch import fingerprint, measure_all, measure_into
-    from vertebrometer.cli.measuring import ReadAndMeasure, open_measurer
+    from vertebrometer.cli.measuring import ReadAndMeasure
+    from vertebrometer.cli.opening import open_measurer
     from vertebrometer.cli.progress import progress
     from vertebrometer.config import settings_as_dict
 

@@ -45,6 +45,15 @@ def corners(config: Config, resume: Resume = False) -> None:
     run_corners(config, resume=resume)
 
 
+@app.command("bodies")
+def bodies(config: Config, resume: Resume = False) -> None:
+    """Train the networks that look at one body together, on crops that a GPU draws."""
+    _require_torch()
+    from vertebrometer.training import run_bodies
+
+    run_bodies(config, resume=resume)
+
+
 @app.command("eight-bit")
 def eight_bit(
     weights: Annotated[

@@ -2,6 +2,7 @@
 
 from vertebrometer.training.checkpoints import BEST, LAST, load_network
 from vertebrometer.training.eight_bit import to_eight_bit, typical_images
+from vertebrometer.training.joint import run_bodies
 from vertebrometer.training.loop import Fitted, TrainingDivergedError, fit
 from vertebrometer.training.losses import MaskLoss, PointLoss
 from vertebrometer.training.overlays import draw_masks, draw_points
@@ -31,6 +32,7 @@ __all__ = [
     "fit",
     "fixed_batches",
     "load_network",
+    "run_bodies",
     "run_corners",
     "run_points",
     "run_segmentation",

@@ -112,6 +112,29 @@ def _overlay(image: GrayImage, rng: np.random.Generator) -> GrayImage:
     return image
 
 
+def marks(count: int, side_px: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Draw lines, letters and blocks alone: their grey and their opacity, both (count, side, side)."""
+    values: list[NDArray[np.uint8]] = []
+    inks: list[NDArray[np.uint8]] = []
+    number = 0
+    while len(values) < count:
+        # Half of them coarse, as on a film with large pixels.
+        coarse = 1 + number % 2
+        small = (side_px // coarse, side_px // coarse)
+        black, white = (
+            _overlay(np.full(small, grey, np.float32), np.random.default_rng([seed, number]))
+            for grey in (0.0, 1.0)
+        )
+        ink = 1 - (white - black)
+        number += 1
+        if ink.max() > 0:
+            value = np.divide(black, ink, out=np.zeros_like(black), where=ink > 0)
+            both = [np.kron(np.clip(each, 0, 1), np.ones((coarse, coarse))) for each in (value, ink)]
+            values.append(np.round(255 * both[0]).astype(np.uint8))
+            inks.append(np.round(255 * both[1]).astype(np.uint8))
+    return np.stack(values), np.stack(inks)
+
+
 @dataclass(frozen=True, slots=True)
 class Squash:
     """Height that a body loses in the picture, as fractions at its front, middle and back."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from vertebrometer.anatomy import SixPoints
 from vertebrometer.errors import SettingsError
 from vertebrometer.geometry import Affine
-from vertebrometer.segmentation.frames import CROP_SIDE_PX, pose_of
+from vertebrometer.segmentation.frames import pose_of
 from vertebrometer.segmentation.patches import PATCH_SIDE_PX, patches_of, points_in_patches
+from vertebrometer.training.crops import FINE_SIDE_PX
 from vertebrometer.training.sources import BodySource, Sample
 from vertebrometer.types import PointsRC
 
-FINE_SIDE_PX = 2 * CROP_SIDE_PX
-"""Side of the crop that patches are cut from: as fine as a patch."""
+ERRORS: Final = (0.008, 0.02, 0.05)
+SHARES: Final = (0.4, 0.4, 0.2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,9 +25,9 @@ class CornerSource:
     """Patches about the points of a body, as wrong as the point network leaves them."""
 
     bodies: BodySource
-    errors: tuple[float, ...] = (0.008, 0.02, 0.05)
+    errors: tuple[float, ...] = ERRORS
     """How wrong points are, as standard deviations in depths of the body; one is drawn for each body."""
-    shares: tuple[float, ...] = (0.4, 0.4, 0.2)
+    shares: tuple[float, ...] = SHARES
     """How often each is drawn."""
 
     @classmethod

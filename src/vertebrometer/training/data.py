@@ -11,11 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from vertebrometer.anatomy import read_truth
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import PHANTOM_EDITION
 from vertebrometer.projection.density import BoneDensity
 from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, other_bank, phantom_bank
+from vertebrometer.training.crops import Cuts, cuts_of
 from vertebrometer.training.spreading import in_processes
 
 if TYPE_CHECKING:
@@ -183,6 +185,65 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
     return Banks(tuple(training), tuple(validation))
 
 
+@dataclass(frozen=True, slots=True)
+class CutJob:
+    """Makes some films of one source and cuts the bodies out of them; travels to other processes."""
+
+    make: _Make
+    first: int
+    end: int
+    seed: int
+    degraded: float
+    """See `cuts_of`."""
+    group: str
+    """Where the films come from: a group of the bank, or surface, which the bank counts as ct."""
+
+    def __call__(self) -> Cuts:
+        """Make and cut."""
+        return cuts_of(self.make(self.first, self.end), self.seed, degraded=self.degraded)
+
+
+def cut_jobs(
+    data: DataSettings, *, pixel_mm: float, base: Path, degraded: float, validation: bool = False
+) -> list[CutJob]:
+    """List what makes all films of a run, a few at a time, annotated films first and then all sources evenly.
+
+    Parameters are those of `load_banks`; with `validation`, the films that only validate.
+    """
+    jobs: list[CutJob] = []
+    for makes, count, at_once in _sources_of(data, pixel_mm, base, validation=validation):
+        for first in range(0, count, at_once):
+            end = min(first + at_once, count)
+            number = len(jobs) + (1_000_000 if validation else 0)
+            jobs.append(CutJob(makes[1], first, end, number, 0.0 if validation else degraded, makes[0]))
+    counts = {job.make: 0 for job in jobs}
+    for job in jobs:
+        counts[job.make] = max(counts[job.make], job.end)
+    return sorted(jobs, key=lambda job: (job.group not in ("real", "other"), job.end / counts[job.make]))
+
+
+def _sources_of(
+    data: DataSettings, pixel_mm: float, base: Path, *, validation: bool
+) -> Iterator[tuple[tuple[str, _Make], int, int]]:
+    """Yield group and maker of films, how many there are, and how many are made at once."""
+    for folder in data.films:
+        names = set(folder.validation) if validation else _training_names(base / folder.truth, folder)
+        yield ("real", _Annotated(base / folder.truth, tuple(sorted(names)), pixel_mm)), len(names), 1
+    if validation:
+        yield ("phantom", _Phantoms(data.validation_seed, pixel_mm)), data.validation_phantoms, 4
+        return
+    yield ("other", _Others(data.other_seed, pixel_mm)), data.others, 10
+    yield ("phantom", _Phantoms(data.phantom_seed, pixel_mm)), data.phantoms, 4
+    for ct in data.ct:
+        yield ("ct", _Projections(ct, base, pixel_mm)), ct.films, 6
+    for spine in data.surfaces:
+        yield ("surface", _Surfaces(spine, base, pixel_mm)), spine.films * len(spine.densities), 6
+
+
+def _training_names(truth: Path, folder: FilmFolder) -> set[str]:
+    return {film.file for film in read_truth(truth)} - {*folder.validation, *folder.leave_out}
+
+
 class _Make(Protocol):
     """Makes films `first` to before `end` of a source; travels to other processes."""
 
@@ -196,6 +257,25 @@ class _Phantoms:
 
     def __call__(self, first: int, end: int) -> list[BankFilm]:
         return list(phantom_bank(range(self.seed + first, self.seed + end), pixel_mm=self.pixel_mm))
+
+
+@dataclass(frozen=True, slots=True)
+class _Others:
+    seed: int
+    pixel_mm: float
+
+    def __call__(self, first: int, end: int) -> list[BankFilm]:
+        return list(other_bank(range(self.seed + first, self.seed + end), pixel_mm=self.pixel_mm))
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotated:
+    truth: Path
+    names: tuple[str, ...]
+    pixel_mm: float
+
+    def __call__(self, first: int, end: int) -> list[BankFilm]:
+        return list(annotated_bank(self.truth, pixel_mm=self.pixel_mm, only=self.names[first:end]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -140,7 +141,7 @@ def run_segmentation(config: Path, *, resume: bool = False, show_progress: bool 
         resume=resume,
         show=show_progress,
     )
-    return export_segmentation(settings, run.out, trained_on(settings.data, banks))
+    return export_segmentation(settings, run.out, trained_on(settings.data, _counted(settings.data, banks)))
 
 
 def run_points(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
@@ -161,7 +162,7 @@ def train_points(
     run = _placed(settings.run, base)
     score = PointScore(batches)
     _fit(run, source, settings.loss, score, draw_points, base=base, resume=resume, show=show_progress)
-    return export_points(settings, run.out, trained_on(settings.data, banks))
+    return export_points(settings, run.out, trained_on(settings.data, _counted(settings.data, banks)))
 
 
 def run_corners(config: Path, *, resume: bool = False, show_progress: bool = True) -> Path:
@@ -175,7 +176,7 @@ def run_corners(config: Path, *, resume: bool = False, show_progress: bool = Tru
     run = _placed(settings.run, base)
     score = PointScore(batches)
     _fit(run, source, settings.loss, score, draw_patches, base=base, resume=resume, show=show_progress)
-    return export_corners(settings, run.out, trained_on(settings.data, banks))
+    return export_corners(settings, run.out, trained_on(settings.data, _counted(settings.data, banks)))
 
 
 def export_segmentation(settings: SegmentationSettings, out: Path, sources: Sequence[TrainedOn]) -> Path:
@@ -299,6 +300,12 @@ _ORIGIN = "started-from.txt"
 """Version of the weights that a run learned on from: others may be shipped when it is exported."""
 
 
+def note_origin(out: Path, origin: Path) -> None:
+    """Note the version of the weights that a run learns on from, for its card."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _ORIGIN).write_text(OnnxPredictor(origin).card.version, encoding="utf-8")
+
+
 def _started(run: TrainingSettings, out: Path) -> str:
     """Words on the weights that a run learned on from; what these saw counts too."""
     if not run.start_from:
@@ -308,22 +315,27 @@ def _started(run: TrainingSettings, out: Path) -> str:
     return f"; learned on from {run.start_from}{version}, whose card says what it saw"
 
 
-def trained_on(data: DataSettings, banks: Banks) -> list[TrainedOn]:
-    """Say what a run saw, for its card."""
-    groups = [film.group for film in banks.training]
-    out = [TrainedOn(name="vertebrometer phantoms", terms="Apache-2.0", films=groups.count("phantom"))]
+def _counted(data: DataSettings, banks: Banks) -> Counter[str]:
+    """Count the films of each group, those of surfaces apart from the CT that they are drawn with."""
+    films = Counter(film.group for film in banks.training)
+    films["surface"] = sum(spine.films * len(spine.densities) for spine in data.surfaces)
+    films["ct"] -= films["surface"]
+    return films
+
+
+def trained_on(data: DataSettings, groups: Mapping[str, int]) -> list[TrainedOn]:
+    """Say what a run saw, for its card; `groups` counts its films ("surface" apart from "ct")."""
+    out = [TrainedOn(name="vertebrometer phantoms", terms="Apache-2.0", films=groups.get("phantom", 0))]
     if data.others:
         name = "frontal spines, chests, hands, noise, text and scenes drawn by vertebrometer"
-        out.append(TrainedOn(name=name, terms="Apache-2.0", films=groups.count("other")))
+        out.append(TrainedOn(name=name, terms="Apache-2.0", films=groups.get("other", 0)))
     if data.films:
-        out.append(TrainedOn(name=data.films_credit, terms=data.films_terms, films=groups.count("real")))
-    of_surfaces = sum(spine.films * len(spine.densities) for spine in data.surfaces)
+        out.append(TrainedOn(name=data.films_credit, terms=data.films_terms, films=groups.get("real", 0)))
     if data.ct:
-        films = groups.count("ct") - of_surfaces
-        out.append(TrainedOn(name=data.ct_credit, terms=data.ct_terms, films=films))
+        out.append(TrainedOn(name=data.ct_credit, terms=data.ct_terms, films=groups.get("ct", 0)))
     if data.surfaces:
         name, terms = data.surfaces_credit, data.surfaces_terms
-        out.append(TrainedOn(name=name, terms=terms, films=of_surfaces))
+        out.append(TrainedOn(name=name, terms=terms, films=groups.get("surface", 0)))
     return out
 
 
@@ -378,8 +390,7 @@ def _fit(
         views = fixed_batches(source, samples=_STATISTICS, batch_size=_STATISTICS, seed=run.seed)
         origin = exported_path(run.start_from, base)
         start_from_exported(network, origin, views[0]["image"])
-        run.out.mkdir(parents=True, exist_ok=True)
-        (run.out / _ORIGIN).write_text(OnnxPredictor(origin).card.version, encoding="utf-8")
+        note_origin(run.out, origin)
     return fit(
         network,
         source,

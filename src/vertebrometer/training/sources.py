@@ -251,7 +251,7 @@ class BodySource:
 
     def draw(self, film: BankFilm, body: BodyTruth, rng: np.random.Generator) -> DrawnBody:
         """Cut one body out, by chance moved, turned, squashed, warped and upside down; greys as they are."""
-        to_crop = crop_map(self._jittered(pose_of(body.points), rng), self.side_px)
+        to_crop = crop_map(jittered(pose_of(body.points), rng, strength=self.strength), self.side_px)
         points = to_crop(body.points.points_rc)
         outline = to_crop(body.contour_rc)
         source_rows, knots = self._squash(points, rng)
@@ -261,7 +261,7 @@ class BodySource:
         wave = elastic(rng, self.side_px, largest) if rng.random() < 0.5 * self.strength else None
         if wave is not None:
             points, outline = displaced_points(points, wave), displaced_points(outline, wave)
-        crop = _sampled(film.image, to_crop, self.side_px, source_rows, wave)
+        crop = sampled(film.image, to_crop, self.side_px, source_rows, wave)
         upside = False
         if rng.random() < self.upside_down * self.strength:
             # Upside down a body is still a body: superior and inferior change places.
@@ -284,28 +284,12 @@ class BodySource:
     def _overlaid(self, crop: GrayImage, rng: np.random.Generator) -> GrayImage:
         """Add what another film shows beside its spine: attenuations of what lies in one ray add up."""
         film = self.choose(rng)
-        angle = rng.uniform(-np.pi, np.pi)
-        back = np.array([np.sin(angle), np.cos(angle)])
-        centres = np.array([body.points.centre_rc for body in film.truth.bodies]).reshape(-1, 2)
-        for _ in range(_TRIES):
-            where: FloatArray = rng.uniform(0.05, 0.95, 2) * film.image.shape
-            depth = float(rng.uniform(18, 45)) / film.pixel_mm
-            if (np.linalg.norm(centres - where, axis=1) > _BESIDE * depth).all():
-                over = _sampled(
-                    film.image, crop_map(BodyPose(where, back, depth), self.side_px), self.side_px, None, None
-                )
-                share = float(rng.uniform(0.15, 0.6)) * float(crop.std()) / max(float(over.std()), 0.02)
-                return np.asarray(crop + np.float32(share) * (over - over.mean()), dtype=np.float32)
-        return crop
-
-    def _jittered(self, pose: BodyPose, rng: np.random.Generator) -> BodyPose:
-        wide = 2.0 if rng.random() < 0.15 else 1.0
-        s = self.strength * wide
-        return pose.moved(
-            shift=(float(rng.normal(0, 0.07 * s)), float(rng.normal(0, 0.07 * s))),
-            turn_deg=float(rng.normal(0, 5 * s)),
-            zoom=float(np.exp(rng.normal(0, 0.09 * s))),
-        )
+        pose = beside(film, rng)
+        if pose is None:
+            return crop
+        over = sampled(film.image, crop_map(pose, self.side_px), self.side_px)
+        share = float(rng.uniform(0.15, 0.6)) * float(crop.std()) / max(float(over.std()), 0.02)
+        return np.asarray(crop + np.float32(share) * (over - over.mean()), dtype=np.float32)
 
     def _squash(
         self, points: PointsRC, rng: np.random.Generator
@@ -345,8 +329,8 @@ class BodySource:
 
     def _negative(self, film: BankFilm, rng: np.random.Generator) -> Sample:
         """Draw a crop that is not centred on a body: a disc, the sacrum, anything else."""
-        pose = self._elsewhere(film, rng)
-        crop = _sampled(film.image, crop_map(pose, self.side_px), self.side_px, None, None)
+        pose = elsewhere(film, rng, strength=self.strength)
+        crop = sampled(film.image, crop_map(pose, self.side_px), self.side_px)
         crop = self.greys(crop, rng)
         nothing = np.zeros((1, self.side_px, self.side_px), np.float32)
         return {
@@ -362,32 +346,56 @@ class BodySource:
             "flags_valid": np.zeros(3, np.float32),
         }
 
-    def _elsewhere(self, film: BankFilm, rng: np.random.Generator) -> BodyPose:
-        bodies = film.truth.bodies
-        draw = rng.random()
-        if bodies and draw < 0.6:
-            pose = pose_of(bodies[int(rng.integers(len(bodies)))].points)
-            away = rng.choice([-1, 1]) * rng.uniform(0.42, 0.6)
-            along = (float(away), float(rng.normal(0, 0.15)))
-            if rng.random() < 0.5:
-                along = (float(rng.normal(0, 0.4)), float(rng.choice([-1, 1]) * rng.uniform(0.55, 1.6)))
-            return self._jittered(pose.moved(shift=along), rng)
-        s1 = film.truth.s1_endplate_rc
-        if s1 is not None and draw < 0.8:
-            back = s1[0] - s1[1]
-            length = float(np.linalg.norm(back))
-            pose = BodyPose(s1.mean(axis=0), back / length, length)
-            return self._jittered(pose.moved(shift=(float(rng.uniform(0.25, 1.2)), 0.0)), rng)
-        angle = rng.uniform(-0.5, 0.5)
-        back = np.array([np.sin(angle), np.cos(angle) * rng.choice([-1, 1])])
-        where: FloatArray = rng.uniform(0.02, 0.98, 2) * film.image.shape
-        far = all(
-            float(np.linalg.norm(where - b.points.centre_rc)) > 0.6 * pose_of(b.points).depth_px
-            for b in bodies
-        )
-        if not far:
-            return self._elsewhere(film, rng)
-        return BodyPose(where, back, float(rng.uniform(18, 45)) / film.pixel_mm)
+
+def elsewhere(film: BankFilm, rng: np.random.Generator, *, strength: float = 1.0) -> BodyPose:
+    """Draw a pose on a film that is not centred on a body: a disc, the sacrum, anything else."""
+    bodies = film.truth.bodies
+    draw = rng.random()
+    if bodies and draw < 0.6:
+        pose = pose_of(bodies[int(rng.integers(len(bodies)))].points)
+        away = rng.choice([-1, 1]) * rng.uniform(0.42, 0.6)
+        along = (float(away), float(rng.normal(0, 0.15)))
+        if rng.random() < 0.5:
+            along = (float(rng.normal(0, 0.4)), float(rng.choice([-1, 1]) * rng.uniform(0.55, 1.6)))
+        return jittered(pose.moved(shift=along), rng, strength=strength)
+    s1 = film.truth.s1_endplate_rc
+    if s1 is not None and draw < 0.8:
+        back = s1[0] - s1[1]
+        length = float(np.linalg.norm(back))
+        pose = BodyPose(s1.mean(axis=0), back / length, length)
+        return jittered(pose.moved(shift=(float(rng.uniform(0.25, 1.2)), 0.0)), rng, strength=strength)
+    angle = rng.uniform(-0.5, 0.5)
+    back = np.array([np.sin(angle), np.cos(angle) * rng.choice([-1, 1])])
+    where: FloatArray = rng.uniform(0.02, 0.98, 2) * film.image.shape
+    far = all(
+        float(np.linalg.norm(where - b.points.centre_rc)) > 0.6 * pose_of(b.points).depth_px for b in bodies
+    )
+    if not far:
+        return elsewhere(film, rng, strength=strength)
+    return BodyPose(where, back, float(rng.uniform(18, 45)) / film.pixel_mm)
+
+
+def beside(film: BankFilm, rng: np.random.Generator) -> BodyPose | None:
+    """Draw a pose, turned at will, where a film shows what lies beside its spine; None if none is found."""
+    angle = rng.uniform(-np.pi, np.pi)
+    back = np.array([np.sin(angle), np.cos(angle)])
+    centres = np.array([body.points.centre_rc for body in film.truth.bodies]).reshape(-1, 2)
+    for _ in range(_TRIES):
+        where: FloatArray = rng.uniform(0.05, 0.95, 2) * film.image.shape
+        depth = float(rng.uniform(18, 45)) / film.pixel_mm
+        if (np.linalg.norm(centres - where, axis=1) > _BESIDE * depth).all():
+            return BodyPose(where, back, depth)
+    return None
+
+
+def jittered(pose: BodyPose, rng: np.random.Generator, *, strength: float = 1.0) -> BodyPose:
+    """Move, turn and scale a pose by chance, as wrong as the coarse stage may leave it."""
+    s = strength * (2.0 if rng.random() < 0.15 else 1.0)
+    return pose.moved(
+        shift=(float(rng.normal(0, 0.07 * s)), float(rng.normal(0, 0.07 * s))),
+        turn_deg=float(rng.normal(0, 5 * s)),
+        zoom=float(np.exp(rng.normal(0, 0.09 * s))),
+    )
 
 
 def _stretched(crop: GrayImage) -> GrayImage:
@@ -397,12 +405,12 @@ def _stretched(crop: GrayImage) -> GrayImage:
     return np.asarray(np.clip((crop - low) / max(float(high - low), 1e-3), 0, 1), dtype=np.float32)
 
 
-def _sampled(
+def sampled(
     image: NDArray[np.uint8],
     to_crop: Affine,
     side_px: int,
-    source_rows: NDArray[np.float32] | None,
-    wave: NDArray[np.float32] | None,
+    source_rows: NDArray[np.float32] | None = None,
+    wave: NDArray[np.float32] | None = None,
 ) -> GrayImage:
     """Sample a crop through the chain: film, crop, squashed, displaced."""
     rows, cols = np.mgrid[0:side_px, 0:side_px].astype(np.float32)
