@@ -85,9 +85,15 @@ def test_a_missing_file_is_told(tmp_path):
 def test_the_shipped_profiles_are_sound():
     pytest.importorskip("torch")
     from vertebrometer.experiment.settings import ExperimentSettings
+    from vertebrometer.training.joint import JointSettings
     from vertebrometer.training.run import CornerSettings, PointsSettings, SegmentationSettings
 
     configs = Path(__file__).parents[2] / "configs"
-    kinds = {"points": PointsSettings, "corners": CornerSettings, "experiment": ExperimentSettings}
+    kinds = {
+        "points": PointsSettings,
+        "corners": CornerSettings,
+        "bodies": JointSettings,
+        "experiment": ExperimentSettings,
+    }
     for path in configs.glob("*.toml"):
         read_settings(path, kinds.get(path.name.split("-")[0], SegmentationSettings))

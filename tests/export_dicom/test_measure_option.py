@@ -14,7 +14,7 @@ pytest.importorskip("highdicom")
 from tests.cli.test_cli import FakeMeasurer, FakeSettings
 from tests.export_dicom.makers import film
 from tests.radiographs.makers import save
-from vertebrometer.cli import main, measuring
+from vertebrometer.cli import main, opening
 from vertebrometer.export.dicom import needs
 from vertebrometer.report import report_as_dict, report_from_json
 
@@ -24,7 +24,7 @@ def pipeline(monkeypatch):
     fake = types.ModuleType("vertebrometer.pipeline")
     fake.Measurer, fake.MeasureSettings = FakeMeasurer, FakeSettings
     monkeypatch.setitem(sys.modules, "vertebrometer.pipeline", fake)
-    monkeypatch.setattr(measuring, "_open", {})
+    monkeypatch.setattr(opening, "_open", {})
 
 
 def run(*words, status=0):

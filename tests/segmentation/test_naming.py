@@ -39,10 +39,14 @@ def test_without_a_sacrum_and_without_looks_nothing_is_named():
     assert naming.confidence < 0.3
 
 
-def test_bodies_that_look_like_themselves_are_named_without_a_sacrum():
+@pytest.mark.parametrize(("sure", "named"), [(0.8, False), (0.999, True)])
+def test_without_a_sacrum_only_bodies_that_surely_look_like_themselves_are_named(sure, named):
     levels = ("T8", "T9", "T10", "T11", "T12", "L1")
-    naming = name_levels(looks(*levels, sure=0.8), neighbours(6), sacrum_below_last=0.0)
-    assert naming.levels == levels
+    naming = name_levels(looks(*levels, sure=sure), neighbours(6), sacrum_below_last=0.0)
+    assert naming.levels == (levels if named else (None,) * 6)
+    # Looks alone may all be one level off; with the sacrum below them they are believed.
+    ends = ("T12", "L1", "L2", "L3", "L4", "L5")
+    assert name_levels(looks(*ends, sure=sure), neighbours(6), sacrum_below_last=1.0).levels == ends
 
 
 def test_bodies_that_disagree_stay_unknown():

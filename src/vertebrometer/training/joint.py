@@ -38,7 +38,7 @@ from vertebrometer.training.drawing import (
     corners_batch,
     points_batch,
 )
-from vertebrometer.training.loop import learning_rate_at
+from vertebrometer.training.loop import learning_rate_at, move_average
 from vertebrometer.training.losses import PointLoss
 from vertebrometer.training.run import (
     CornerSettings,
@@ -262,7 +262,7 @@ class _Learner:
         nn.utils.clip_grad_norm_(self.network.parameters(), run.clip_norm)
         self.optimiser.step()
         self.progress.step += 1
-        _average(self.averaged, self.network, run.ema_decay, self.progress.step)
+        move_average(self.averaged, self.network, run.ema_decay, self.progress.step)
 
     @torch.no_grad()
     def report(self, kept: Sequence[Drawn]) -> dict[str, float]:
@@ -288,18 +288,6 @@ class _Learner:
 def _quick(like: Tensor) -> torch.autocast:
     """bfloat16 where the device has it by itself."""
     return torch.autocast(like.device.type, dtype=torch.bfloat16, enabled=like.device.type == "cuda")
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move the averaged weights a little towards those of the network, more at the start of a run."""
-    share = 1.0 - min(decay, (1 + step) / (10 + step))
-    means, news = list(averaged.state_dict().values()), list(network.state_dict().values())
-    floats = [n for n, mean in enumerate(means) if mean.is_floating_point()]
-    torch._foreach_lerp_([means[n] for n in floats], [news[n] for n in floats], share)
-    for n, mean in enumerate(means):
-        if not mean.is_floating_point():
-            mean.copy_(news[n])
 
 
 def _held_out(

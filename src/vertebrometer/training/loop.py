@@ -217,7 +217,7 @@ class _Run:
         self.stepper.step()
         progress.step += 1
         if self.averaged is not self.network:
-            _average(self.averaged, self.network, settings.ema_decay, progress.step)
+            move_average(self.averaged, self.network, settings.ema_decay, progress.step)
         progress.counted += 1
         # One transfer for all: each waits until the GPU has come so far.
         for name, loss in zip(losses, torch.stack(list(losses.values())).tolist(), strict=True):
@@ -338,7 +338,7 @@ def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
 
 
 @torch.no_grad()
-def _average(averaged: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+def move_average(averaged: nn.Module, network: nn.Module, decay: float, step: int) -> None:
     """Move the averaged weights a little towards those of the network, more at the start of a run."""
     share = 1.0 - min(decay, (1 + step) / (10 + step))
     for mean, now in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
