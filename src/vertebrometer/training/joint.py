@@ -265,7 +265,7 @@ class _Learner:
         move_average(self.averaged, self.network, run.ema_decay, self.progress.step)
 
     @torch.no_grad()
-    def report(self, kept: Sequence[Drawn]) -> dict[str, float]:
+    def report(self, kept: Sequence[Drawn]) -> None:
         """Validate, write the checkpoint and tell."""
         batches = [{name: value.cpu() for name, value in self.batch(drawn).items()} for drawn in kept]
         with _quick(kept[0].image):
@@ -282,7 +282,6 @@ class _Learner:
         save_weights(run.out / "weights.pt", self.averaged, run, score)
         worded = ", ".join(f"{name} {value:.3f}" for name, value in score.items() if name != "score")
         log.info("%s, step %d: %s", self.one.name, self.progress.step, worded)
-        return score
 
 
 def _quick(like: Tensor) -> torch.autocast:
