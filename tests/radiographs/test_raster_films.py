@@ -76,6 +76,19 @@ def test_a_tinted_film_with_a_coloured_letter_is_grey(tmp_path):
     assert read_radiograph(path).facts["grey_from_colour"] == "nearly equal channels"
 
 
+def test_a_blue_film_before_a_lamp_that_is_yellower_at_one_end_is_grey(tmp_path):
+    rows, cols = np.mgrid[0:400, 0:300] / 400
+    grey = 15 + 190 * np.sin(9 * cols) ** 2 * np.cos(7 * rows) ** 2
+    blue = np.dstack([0.58 * grey, 0.75 * grey, 1.1 * grey])
+    # Towards the lower end blue gives way to yellow, further than a tint alone explains.
+    yellow = rows[..., None] ** 2 * np.array([22.0, 8.0, -30.0])
+    path = tmp_path / "film.png"
+    Image.fromarray(np.clip(blue + yellow, 0, 255).astype(np.uint8)).save(path)
+    film = read_radiograph(path)
+    assert film.facts["grey_from_colour"] == "nearly equal channels"
+    assert np.corrcoef(film.image.ravel(), grey.ravel())[0, 1] > 0.99
+
+
 def test_an_opaque_alpha_channel_does_no_harm(tmp_path):
     path = tmp_path / "film.png"
     Image.fromarray(np.dstack([GREY8, np.full_like(GREY8, 255)])).save(path)

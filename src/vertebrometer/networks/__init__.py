@@ -11,6 +11,7 @@ from vertebrometer.errors import UnknownNameError
 from vertebrometer.networks.carn import carn
 from vertebrometer.networks.cornernet import CORNER_OUTPUTS, CornerNetwork, cornernet
 from vertebrometer.networks.densenet121 import densenet121
+from vertebrometer.networks.lite import LiteEncoderDecoder, load_lite
 from vertebrometer.networks.mrdn import mrdn
 from vertebrometer.networks.pointnet import POINT_OUTPUTS, PointNetwork, pointnet, soft_argmax
 from vertebrometer.networks.r2unet import r2unet
@@ -28,6 +29,7 @@ __all__ = [
     "SEGMENTERS",
     "CarnReading",
     "CornerNetwork",
+    "LiteEncoderDecoder",
     "MrdnReading",
     "NetworkConfig",
     "PointHeads",
@@ -35,6 +37,7 @@ __all__ = [
     "SegmentationNetwork",
     "build_network",
     "count_parameters",
+    "load_lite",
     "soft_argmax",
 ]
 

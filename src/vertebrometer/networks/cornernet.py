@@ -7,9 +7,9 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from vertebrometer.networks.lite import u_shape
 from vertebrometer.networks.pointnet import pooled_moments, soft_argmax, spread_from
 from vertebrometer.networks.settings import NetworkConfig
-from vertebrometer.networks.skeleton import EncoderDecoder
 from vertebrometer.networks.unet import plain_unit
 
 CORNER_OUTPUTS: Final[tuple[str, ...]] = ("points", "spread", "heat")
@@ -28,9 +28,9 @@ class CornerNetwork(nn.Module):
         if heads.points != max(KIND_OF_POINT) + 1:
             msg = f"heads.points of a corner network is {max(KIND_OF_POINT) + 1}, got {heads.points}"
             raise ValueError(msg)
-        self.body = EncoderDecoder(config, plain_unit)
+        self.body = u_shape(config, plain_unit)
         self.heat = nn.Conv2d(config.width, heads.points, 1)
-        deepest = config.channels(config.depth)
+        deepest = self.body.bottom_channels
         self.hidden = nn.Sequential(nn.Linear(5 * deepest, heads.hidden), nn.ReLU(inplace=True))
         self.widen = nn.Linear(heads.hidden + 2, 2 * heads.points)
         nn.init.zeros_(self.widen.weight)

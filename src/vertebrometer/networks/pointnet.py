@@ -7,8 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from vertebrometer.networks.lite import u_shape
 from vertebrometer.networks.settings import NetworkConfig
-from vertebrometer.networks.skeleton import EncoderDecoder
 from vertebrometer.networks.unet import plain_unit
 
 POINT_OUTPUTS: Final[tuple[str, ...]] = ("points", "spread", "heat", "mask", "body", "level", "flags")
@@ -27,11 +27,11 @@ class PointNetwork(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config, heads = config, config.heads
-        self.body = EncoderDecoder(config, plain_unit)
+        self.body = u_shape(config, plain_unit)
         self.heat = nn.Conv2d(config.width, heads.points, 1)
         self.mask = nn.Conv2d(config.width, config.out_channels, 1)
         self.hidden = nn.Sequential(
-            nn.Linear(_MOMENTS * config.channels(config.depth), heads.hidden),
+            nn.Linear(_MOMENTS * self.body.bottom_channels, heads.hidden),
             nn.ReLU(inplace=True),
             nn.Dropout(config.dropout),
         )

@@ -13,6 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vertebrometer.networks.lite import u_shape
 from vertebrometer.networks.settings import NetworkConfig
 from vertebrometer.networks.skeleton import SegmentationNetwork
 
@@ -76,6 +77,5 @@ class RecurrentResidualUnit(nn.Module):
 
 def r2unet(config: NetworkConfig) -> SegmentationNetwork:
     """Build the R2U-Net that `config` describes."""
-    return SegmentationNetwork(
-        config, partial(RecurrentResidualUnit, steps=config.steps, sharing=config.sharing)
-    )
+    unit = partial(RecurrentResidualUnit, steps=config.steps, sharing=config.sharing)
+    return SegmentationNetwork(config, u_shape(config, unit))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vertebrometer.networks.lite import u_shape
 from vertebrometer.networks.settings import NetworkConfig
 from vertebrometer.networks.skeleton import ConvNormReLU, SegmentationNetwork
 
@@ -26,4 +27,4 @@ class ResidualUnit(nn.Module):
 
 def resunet(config: NetworkConfig) -> SegmentationNetwork:
     """Build the ResU-Net that `config` describes."""
-    return SegmentationNetwork(config, ResidualUnit)
+    return SegmentationNetwork(config, u_shape(config, ResidualUnit))

@@ -104,6 +104,9 @@ class NetworkConfig:
     """Way up: nearest neighbour and a 3 x 3 convolution, or a transposed 2 x 2 convolution."""
     dropout: float = 0.0
     """Share of the deepest channels that is left out while training."""
+    encoder: Literal["own", "efficientnet-lite0"] = "own"
+    """Way down: of the architecture's own units, or that of EfficientNet-Lite0, which can start from weights
+    that were learnt on photographs (`start_from = "photographs"`)."""
     stem_stride: Literal[1, 2, 4] = 1
     """The network works on an image this many times smaller; it makes that itself."""
     heads: PointHeads = field(default_factory=PointHeads)

@@ -46,6 +46,7 @@ class EncoderDecoder(nn.Module):
         self.up = nn.ModuleList(_up(config, below, above) for below, above in rising)
         self.join = nn.ModuleList(unit(2 * above, above) for _, above in rising)
         self.dropout = nn.Dropout2d(config.dropout)
+        self.bottom_channels = widths[-1]
         self.apply(_start)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,10 +66,10 @@ class EncoderDecoder(nn.Module):
 class SegmentationNetwork(nn.Module):
     """Maps images (n, channels, rows, cols) to logits of masks of the same size."""
 
-    def __init__(self, config: NetworkConfig, unit: UnitBuilder) -> None:
+    def __init__(self, config: NetworkConfig, body: nn.Module) -> None:
         super().__init__()
         self.config = config
-        self.body = EncoderDecoder(config, unit)
+        self.body = body
         self.head = nn.Conv2d(config.width, config.out_channels, 1)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from vertebrometer.networks.lite import u_shape
 from vertebrometer.networks.settings import NetworkConfig
 from vertebrometer.networks.skeleton import ConvNormReLU, SegmentationNetwork
 
@@ -15,4 +16,4 @@ def plain_unit(in_channels: int, out_channels: int) -> nn.Module:
 
 def unet(config: NetworkConfig) -> SegmentationNetwork:
     """Build the U-Net that `config` describes."""
-    return SegmentationNetwork(config, plain_unit)
+    return SegmentationNetwork(config, u_shape(config, plain_unit))

@@ -38,6 +38,11 @@ class OnnxPredictor:
         self._outputs = [output.name for output in self._session.get_outputs()]
         self.card: ModelCard = _card(self._session, path.name)
 
+    @property
+    def multiple_of_px(self) -> int:
+        """Rows and columns are multiples of this."""
+        return self.card.input.multiple_of_px
+
     def __call__(self, batch: NDArray[np.float32], /) -> dict[str, NDArray[np.float32]]:
         """Map a batch (n, channels, rows, cols) to named outputs, each with n rows first."""
         self._check(batch)

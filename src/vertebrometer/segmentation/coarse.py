@@ -20,6 +20,7 @@ IndexArray = NDArray[np.intp]
 TYPICAL_DEPTH_PX: Final = 18.0
 """Depth of a middling body in the coarse view; the scale is chosen to come near it."""
 _MULTIPLE: Final = 16
+"""Where a predictor does not say what multiples its sides must have."""
 _COARSEST_PIXEL_MM: Final = 1.5
 _SEED_LEVELS: Final = (0.45, 0.6, 0.75, 0.88)
 _LEAST_CORE_PX: Final = 4
@@ -67,7 +68,8 @@ class CoarseFinding:
 def probability_maps(image: GrayImage, predictor: Predictor) -> ChannelImage:
     """Return maps of `COARSE_CHANNELS`, each 0 to 1, for a coarse image of any size."""
     rows, cols = image.shape
-    high, wide = (-(-n // _MULTIPLE) * _MULTIPLE for n in (rows, cols))
+    step = getattr(predictor, "multiple_of_px", _MULTIPLE)
+    high, wide = (-(-n // step) * step for n in (rows, cols))
     canvas = np.zeros((high, wide), np.float32)
     canvas[:rows, :cols] = image
     logits = predictor(fed(canvas)[None, None])["mask"][0, :, :rows, :cols]

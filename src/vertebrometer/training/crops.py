@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebrometer.anatomy import LEVELS, BodyTruth
+from vertebrometer.anatomy import BodyTruth, level_number
 from vertebrometer.geometry import Affine
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, DEPTH_SHARE, BodyPose, crop_map, pose_of
 from vertebrometer.training.augment import degrade
@@ -114,7 +114,7 @@ def _facts(film: BankFilm, body: BodyTruth) -> NDArray[np.int16]:
         [
             GROUPS.index(film.group),
             KINDS.index(kind),
-            LEVELS.index(body.level),
+            level_number(body.level),
             film.truth.has_six_points,
             body.implant == "metal",
             body.implant == "cement",

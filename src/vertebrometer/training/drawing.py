@@ -301,6 +301,28 @@ class _Draws:
         return sd * torch.randn(self.shape, device=self.device)
 
 
+def thinned(drawn: Drawn, group: str, share: float) -> Drawn:
+    """Keep this share of the samples of a group, by chance; others of the batch take the places of the rest.
+
+    The batch keeps its size: on a GPU every new size costs seconds, since each convolution is planned anew.
+    """
+    if share >= 1:
+        return drawn
+    count, device = len(drawn.facts), drawn.facts.device
+    of_group = drawn.fact("group") == GROUPS.index(group)
+    keep = ~of_group | (torch.rand(count, device=device) < share)
+    shows = torch.arange(count, device=device) < drawn.bodies
+    rows = torch.arange(count, device=device)
+    for alike in (shows, ~shows):
+        given = (keep & alike).nonzero()[:, 0]
+        lost = ~keep & alike
+        if len(given):
+            rows[lost] = given[torch.randint(len(given), (int(lost.sum()),), device=device)]
+    parts = (drawn.image, drawn.mask, drawn.points, drawn.facts, drawn.upside_down)
+    image, mask, points, facts, upside_down = (part[rows] for part in parts)
+    return Drawn(image, mask, points, facts, upside_down, drawn.bodies)
+
+
 def points_batch(drawn: Drawn) -> Batch:
     """Say what the point network is fed and asked; see `losses` for the names."""
     body, facts = drawn.is_body, drawn.fact

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 LARGEST_DIFFERENCE: Final = 0.1
 """RMS by which any output may differ from that of float32, as a share of its SD over the typical images."""
 
-_QUANTISED: Final = ("Conv", "Concat", "MaxPool", "Resize", "Relu")
+_QUANTISED: Final = ("Conv", "Concat", "MaxPool", "Resize", "Relu", "Clip", "Add")
 _FIRST: Final = 2
 """Convolutions at the start that stay float, for they see greys finer than 256 levels tell: in 8 bits
 with them, points of the corner network move 2.5 times as far (0.055 instead of 0.022 of their SD)."""
@@ -167,15 +167,21 @@ def _as_float32(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _kept_float(model: onnx.ModelProto) -> list[str]:
-    """First convolution, those of one pixel, which give maps from features, and what joins other numbers."""
-    kernels = {weight.name: weight.dims for weight in model.graph.initializer}
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    last = [node.name for node in convolutions if list(kernels[node.input[1]][2:]) == [1, 1]]
-    seen = {name for node in convolutions for name in node.input}
+    """First convolutions, those that give maps from features, and what joins or adds other numbers."""
+    nodes = model.graph.node
+    convolutions = [node for node in nodes if node.op_type == "Conv"]
+    onward = {name for node in nodes if node.op_type in _QUANTISED for name in node.input}
+    last = [node.name for node in convolutions if node.output[0] not in onward]
     # Spreads and pooled features side by side have no range in common.
-    joined = [
-        node.name for node in model.graph.node if node.op_type == "Concat" and node.output[0] not in seen
-    ]
+    seen = {name for node in convolutions for name in node.input}
+    while (
+        more := {
+            name for node in nodes if node.op_type == "Add" and node.output[0] in seen for name in node.input
+        }
+        - seen
+    ):  # Features to which features are added on their way to a convolution.
+        seen |= more
+    joined = [node.name for node in nodes if node.op_type in ("Concat", "Add") and node.output[0] not in seen]
     return [*(node.name for node in convolutions[:_FIRST]), *last, *joined]
 
 

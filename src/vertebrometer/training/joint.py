@@ -37,8 +37,9 @@ from vertebrometer.training.drawing import (
     Drawn,
     corners_batch,
     points_batch,
+    thinned,
 )
-from vertebrometer.training.loop import learning_rate_at, move_average
+from vertebrometer.training.loop import learning_rate_at, move_average, optimiser_for
 from vertebrometer.training.losses import PointLoss
 from vertebrometer.training.run import (
     CornerSettings,
@@ -52,7 +53,7 @@ from vertebrometer.training.samples import Batch
 from vertebrometer.training.settings import TrainingSettings
 from vertebrometer.training.spreading import in_processes
 from vertebrometer.training.validation import PointScore
-from vertebrometer.training.warm import exported_path, start_from_exported
+from vertebrometer.training.warm import start
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,10 @@ class JointNetwork:
     start_from: str = ""
     """As in `TrainingSettings`."""
     learning_rate: float = 1.5e-3
+    encoder_rate: float = 1.0
+    """As in `TrainingSettings`."""
+    real_share: float = 1.0
+    """Share of the samples of real films that this network learns from."""
     loss: PointLoss = field(default_factory=PointLoss)
 
 
@@ -122,6 +127,7 @@ class JointSettings:
             max_minutes=self.minutes,
             optimiser="adamw",
             learning_rate=one.learning_rate,
+            encoder_rate=one.encoder_rate,
             weight_decay=self.weight_decay,
             schedule="cosine",
             warmup_steps=self.warmup_steps,
@@ -228,15 +234,10 @@ class _Learner:
         network = build_network(one.network).to(device)
         last = run.out / LAST
         if one.start_from and not last.exists():
-            origin = exported_path(one.start_from, base)
-            start_from_exported(network, origin, self.batch(drawn)["image"])
-            note_origin(run.out, origin)
+            note_origin(run.out, start(network, one.start_from, base, self.batch(drawn)["image"]))
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval()
-        fused = device.type == "cuda"
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=run.learning_rate, weight_decay=run.weight_decay, fused=fused
-        )
+        self.optimiser = optimiser_for(self.network, run, fused=device.type == "cuda")
         self.progress = Progress()
         if last.exists():
             self.progress = restore_run(
@@ -249,9 +250,10 @@ class _Learner:
     def step(self, drawn: Drawn, minutes: float) -> None:
         run = self.settings.run
         self.progress.minutes = minutes
+        rate = learning_rate_at(run, self.progress.step, minutes / (run.max_minutes or minutes))
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate_at(run, self.progress.step, minutes / (run.max_minutes or minutes))
-        batch = self.batch(drawn)
+            group["lr"] = rate * group["share"]
+        batch = self.batch(thinned(drawn, "real", self.one.real_share))
         image = batch["image"].contiguous(memory_format=torch.channels_last)
         self.network.train()
         with _quick(image):

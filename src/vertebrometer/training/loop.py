@@ -24,7 +24,7 @@ from rich.progress import Progress as Bar
 from torch import Tensor, nn
 
 from vertebrometer.errors import SettingsError, VertebrometerError
-from vertebrometer.networks import count_parameters
+from vertebrometer.networks import LiteEncoderDecoder, count_parameters
 from vertebrometer.training.checkpoints import BEST, LAST, Progress, restore_run, save_run, save_weights
 from vertebrometer.training.records import RunLog, write_facts
 from vertebrometer.training.samples import Batch, SampleSource, batches, fixed_batches
@@ -135,7 +135,7 @@ class _Run:
         torch.manual_seed(settings.seed + self.fabric.global_rank)
         # Convolutions run a third faster with channels last, also on a CPU.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = _optimiser(self.network, settings)
+        self.optimiser = optimiser_for(self.network, settings)
         self.model, self.stepper = self.fabric.setup(self.network, self.optimiser)
         self.averaged = copy.deepcopy(self.network) if settings.ema_decay else self.network
         self.progress = Progress()
@@ -204,7 +204,7 @@ class _Run:
         settings, progress = self.settings, self.progress
         rate = learning_rate_at(settings, progress.step, self._done())
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         batch = on_device(batch, self.fabric.device)
         self.model.train()
         losses = self.loss_of(self.model(batch["image"]), batch)
@@ -332,9 +332,19 @@ def _launched(settings: TrainingSettings) -> Fabric:
     return fabric
 
 
-def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+def optimiser_for(
+    network: nn.Module, settings: TrainingSettings, *, fused: bool = False
+) -> torch.optim.Optimizer:
+    """Make the optimiser of the settings; `share` of a group is its part of the learning rate."""
     kind = torch.optim.AdamW if settings.optimiser == "adamw" else torch.optim.Adam
-    return kind(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    body = getattr(network, "body", None)
+    down = list(body.encoder.parameters()) if isinstance(body, LiteEncoderDecoder) else []
+    known = {id(parameter) for parameter in down}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    groups = [{"params": others, "share": 1.0}]
+    if down:
+        groups.append({"params": down, "share": settings.encoder_rate})
+    return kind(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fused)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from vertebrometer.anatomy import LEVELS, POINT_NAMES
 from vertebrometer.config import read_settings
 from vertebrometer.errors import SettingsError
 from vertebrometer.networks import CORNER_OUTPUTS, POINT_OUTPUTS, NetworkConfig, build_network
-from vertebrometer.runtime import InputCard, OnnxPredictor, TrainedOn
+from vertebrometer.runtime import InputCard, TrainedOn
 from vertebrometer.segmentation.coarse_view import COARSE_CHANNELS, COARSE_PIXEL_MM
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, DEPTH_SHARE
 from vertebrometer.segmentation.patches import PATCH_SIDE_PX, PATCHES_PER_DEPTH
@@ -30,7 +30,7 @@ from vertebrometer.training.samples import SampleSource, fixed_batches
 from vertebrometer.training.settings import TrainingSettings
 from vertebrometer.training.sources import BodySource, CanvasSource, CoarseSource, FilmChoice
 from vertebrometer.training.validation import MaskScore, PointScore
-from vertebrometer.training.warm import exported_path, start_from_exported
+from vertebrometer.training.warm import start
 
 log = logging.getLogger(__name__)
 
@@ -300,10 +300,10 @@ _ORIGIN = "started-from.txt"
 """Version of the weights that a run learned on from: others may be shipped when it is exported."""
 
 
-def note_origin(out: Path, origin: Path) -> None:
-    """Note the version of the weights that a run learns on from, for its card."""
+def note_origin(out: Path, words: str) -> None:
+    """Note what weights a run learns on from, for its card."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / _ORIGIN).write_text(OnnxPredictor(origin).card.version, encoding="utf-8")
+    (out / _ORIGIN).write_text(words, encoding="utf-8")
 
 
 def _started(run: TrainingSettings, out: Path) -> str:
@@ -311,8 +311,8 @@ def _started(run: TrainingSettings, out: Path) -> str:
     if not run.start_from:
         return ""
     told = out / _ORIGIN
-    version = f" version {told.read_text(encoding='utf-8')}" if told.exists() else ""
-    return f"; learned on from {run.start_from}{version}, whose card says what it saw"
+    words = told.read_text(encoding="utf-8") if told.exists() else f"learned on from {run.start_from}"
+    return f"; {words}"
 
 
 def _counted(data: DataSettings, banks: Banks) -> Counter[str]:
@@ -388,9 +388,7 @@ def _fit(
     network = build_network(run.network)
     if run.start_from and not last.exists():
         views = fixed_batches(source, samples=_STATISTICS, batch_size=_STATISTICS, seed=run.seed)
-        origin = exported_path(run.start_from, base)
-        start_from_exported(network, origin, views[0]["image"])
-        note_origin(run.out, origin)
+        note_origin(run.out, start(network, run.start_from, base, views[0]["image"]))
     return fit(
         network,
         source,

@@ -17,7 +17,8 @@ class TrainingSettings:
     """Folder for checkpoints, logs and overlays."""
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig(name="unet"))
     start_from: str = ""
-    """Exported weights to learn on from: ``shipped:points``, or an ONNX file beside the settings file."""
+    """Weights to learn on from: ``shipped:points``, an ONNX file beside the settings file, or ``photographs``
+    for the encoder efficientnet-lite0."""
     seed: int = 0
     epochs: int = 200
     steps_per_epoch: int = 200
@@ -28,6 +29,8 @@ class TrainingSettings:
     """Time budget, all resumed parts together; None trains all epochs."""
     optimiser: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1e-3
+    encoder_rate: float = 1.0
+    """Learning rate of an encoder that starts from photographs, as a fraction of the others'."""
     schedule: Literal["constant", "cosine"] = "constant"
     """A cosine falls with the steps, or with the time budget where that ends sooner."""
     final_rate: float = 0.01

