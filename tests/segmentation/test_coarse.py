@@ -154,6 +154,20 @@ def test_maps_are_padded_for_the_network_and_cut_back():
     assert maps == pytest.approx(0.5)
 
 
+def test_a_network_says_what_multiples_its_sides_must_have():
+    class Network:
+        multiple_of_px = 32
+        shape = ()
+
+        def __call__(self, batch):
+            self.shape = batch.shape
+            return {"mask": np.repeat(batch, 4, axis=1)}
+
+    network = Network()
+    assert probability_maps(np.zeros((50, 37), np.float32), network).shape == (4, 50, 37)
+    assert network.shape == (1, 1, 64, 64)
+
+
 def oracle(truth):
     """A network that answers with the truth, at whatever size it is asked."""
 
