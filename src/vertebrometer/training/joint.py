@@ -252,7 +252,7 @@ class _Learner:
         self.progress.minutes = minutes
         rate = learning_rate_at(run, self.progress.step, minutes / (run.max_minutes or minutes))
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["share"]
+            group["lr"] = rate * group.get("share", 1.0)
         batch = self.batch(thinned(drawn, "real", self.one.real_share))
         image = batch["image"].contiguous(memory_format=torch.channels_last)
         self.network.train()

@@ -203,8 +203,8 @@ class _Run:
     def _step(self, batch: Batch) -> None:
         settings, progress = self.settings, self.progress
         rate = learning_rate_at(settings, progress.step, self._done())
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["share"]
+        for group in self.optimiser.param_groups:  # Runs of before have no `share` in their checkpoints.
+            group["lr"] = rate * group.get("share", 1.0)
         batch = on_device(batch, self.fabric.device)
         self.model.train()
         losses = self.loss_of(self.model(batch["image"]), batch)
