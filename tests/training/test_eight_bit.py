@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 pytest.importorskip("torch")
@@ -115,3 +116,37 @@ def test_typical_images_are_those_that_the_network_is_fed(exported):
     given = typical_images(card, phantoms=1, samples=16)
     assert given.shape[0] == 16
     assert np.abs(given.mean(axis=(1, 2, 3))).max() < 1e-3
+
+
+def test_what_residual_units_add_is_in_eight_bits_and_what_heads_add_is_not(tmp_path, monkeypatch, images):
+    """Weights that learned nothing may move as far as they like here."""
+    monkeypatch.setattr(eight_bit, "LARGEST_DIFFERENCE", 10.0)
+    torch.manual_seed(0)
+    config = NetworkConfig(
+        name="points",
+        encoder="efficientnet-lite0",
+        width=8,
+        depth=2,
+        stem_stride=2,
+        max_width=16,
+        heads=PointHeads(levels=27),
+    )
+    card = card_for(
+        build_network(config),
+        config,
+        name="points",
+        version="1",
+        input_card=InputCard(scale="body", rows_px=32, cols_px=32, multiple_of_px=8, body_px=14.0),
+        outputs=OUTPUTS,
+        trained_on=[],
+        terms="none",
+    )
+    path = tmp_path / "points.onnx"
+    export_onnx(build_network(config).eval(), torch.rand(2, 1, 32, 32), OUTPUTS, card, path)
+    to_eight_bit(path, tmp_path / "small.onnx", images)
+    nodes = onnx.load(tmp_path / "small.onnx").graph.node
+    makers = {name: node.op_type for node in nodes for name in node.output}
+    added = [{makers.get(name) for name in node.input} for node in nodes if node.op_type == "Add"]
+    # Strides of 2, 4 and 8: two groups of two blocks, the second of which adds.
+    assert sum(kinds == {"DequantizeLinear"} for kinds in added) == 2
+    assert any(kinds != {"DequantizeLinear"} for kinds in added)

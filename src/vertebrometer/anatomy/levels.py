@@ -31,7 +31,7 @@ def level_rank(level: str) -> int:
 
 def level_number(level: str) -> int:
     """Place of a level in `LEVELS`; -1 where nobody knows it, such as ``unknown``."""
-    return LEVELS.index(level) if level in LEVELS else -1
+    return _RANK.get(level, -1)
 
 
 def is_just_above(upper: str, lower: str) -> bool:

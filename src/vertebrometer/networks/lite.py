@@ -17,7 +17,14 @@ from torch import Tensor, nn
 
 from vertebrometer.errors import WeightsError
 from vertebrometer.networks.settings import NetworkConfig
-from vertebrometer.networks.skeleton import ConvNormReLU, EncoderDecoder, UnitBuilder, check_size
+from vertebrometer.networks.skeleton import (
+    ConvNormReLU,
+    EncoderDecoder,
+    UnitBuilder,
+    check_size,
+    climbed,
+    way_up,
+)
 
 _STEM: Final = 32
 _NORM_EPS: Final = 1e-3
@@ -34,10 +41,10 @@ _GROUPS: Final = (
     (1, 3, 1, 6, 320),
 )
 
-STAGES: Final = ((0, 1), (1, 2), (2, 3), (3, 5), (5, 7))
+_STAGES: Final = ((0, 1), (1, 2), (2, 3), (3, 5), (5, 7))
 """Groups that work at strides of 2, 4, 8, 16 and 32."""
 
-_CHANNELS: Final = tuple(_GROUPS[last - 1][4] for _, last in STAGES)
+_CHANNELS: Final = tuple(_GROUPS[last - 1][4] for _, last in _STAGES)
 
 
 class InvertedResidual(nn.Module):
@@ -64,7 +71,7 @@ class LiteEncoder(nn.Module):
         super().__init__()
         self.stem = _clipped(in_channels, _STEM, 3, stride=2)
         channels, groups = _STEM, []
-        for repeats, kernel, stride, expansion, out_channels in _GROUPS[: STAGES[stages - 1][1]]:
+        for repeats, kernel, stride, expansion, out_channels in _GROUPS[: _STAGES[stages - 1][1]]:
             blocks = []
             for number in range(repeats):
                 step = 1 if number else stride
@@ -78,7 +85,7 @@ class LiteEncoder(nn.Module):
         """Return the features of each stage, finest first."""
         features: Tensor = self.stem(image)
         seen = []
-        for first, last in STAGES[: self.stages]:
+        for first, last in _STAGES[: self.stages]:
             for group in self.groups[first:last]:
                 features = group(features)
             seen.append(features)
@@ -97,7 +104,7 @@ class LiteEncoderDecoder(nn.Module):
         self.config = config
         full = config.stem_stride == 1
         stages = config.depth + (0 if full else 1)
-        if config.stem_stride == 4 or not 2 <= stages <= len(STAGES):
+        if config.stem_stride == 4 or not 2 <= stages <= len(_STAGES):
             msg = (
                 "the encoder efficientnet-lite0 wants a stem_stride of 1 with a depth of 2 to 5, or of 2 "
                 f"with 1 to 4; got {config.stem_stride} and {config.depth}"
@@ -109,10 +116,7 @@ class LiteEncoderDecoder(nn.Module):
         self.fine = ConvNormReLU(config.in_channels, config.width) if full else None
         widths = [*(config.channels(level) for level in range(config.depth)), given[-1]]
         rising = list(pairwise(reversed(widths)))
-        self.up = nn.ModuleList(
-            nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), ConvNormReLU(below, above))
-            for below, above in rising
-        )
+        self.up = nn.ModuleList(way_up(config, below, above) for below, above in rising)
         self.join = nn.ModuleList(
             unit(above + beside, above)
             for (_, above), beside in zip(rising, reversed(given[:-1]), strict=True)
@@ -124,10 +128,8 @@ class LiteEncoderDecoder(nn.Module):
         """Return features at the finest grid and at the bottom."""
         check_size(image, self.config)
         seen = [*([self.fine(image)] if self.fine is not None else []), *self.encoder(image)]
-        features = bottom = self.dropout(seen.pop())
-        for rise, join in zip(self.up, self.join, strict=True):
-            features = join(torch.cat([seen.pop(), rise(features)], dim=1))
-        return features, bottom
+        bottom = self.dropout(seen.pop())
+        return climbed(bottom, seen, self.up, self.join), bottom
 
 
 def u_shape(config: NetworkConfig, unit: UnitBuilder) -> EncoderDecoder | LiteEncoderDecoder:

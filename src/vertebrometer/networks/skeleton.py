@@ -7,7 +7,7 @@ n + 0.5) on every grid, so that halving and doubling keep positions: pooling is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -43,7 +43,7 @@ class EncoderDecoder(nn.Module):
         self.stem = _stem(config)
         self.down = nn.ModuleList(unit(above, below) for above, below in pairwise([first, *widths]))
         rising = list(pairwise(reversed(widths)))
-        self.up = nn.ModuleList(_up(config, below, above) for below, above in rising)
+        self.up = nn.ModuleList(way_up(config, below, above) for below, above in rising)
         self.join = nn.ModuleList(unit(2 * above, above) for _, above in rising)
         self.dropout = nn.Dropout2d(config.dropout)
         self.bottom_channels = widths[-1]
@@ -57,10 +57,16 @@ class EncoderDecoder(nn.Module):
         for level, unit in enumerate(self.down):
             features = unit(functional.max_pool2d(features, 2) if level else features)
             seen.append(features)
-        features = bottom = self.dropout(seen.pop())
-        for rise, join in zip(self.up, self.join, strict=True):
-            features = join(torch.cat([seen.pop(), rise(features)], dim=1))
-        return features, bottom
+        bottom = self.dropout(seen.pop())
+        return climbed(bottom, seen, self.up, self.join), bottom
+
+
+def climbed(bottom: Tensor, seen: Sequence[Tensor], up: nn.ModuleList, join: nn.ModuleList) -> Tensor:
+    """Go up from the bottom, joined at each step with what was seen on the way down, finest first."""
+    features = bottom
+    for beside, rise, unit in zip(reversed(seen), up, join, strict=True):
+        features = unit(torch.cat([beside, rise(features)], dim=1))
+    return features
 
 
 class SegmentationNetwork(nn.Module):
@@ -120,7 +126,8 @@ def _stem(config: NetworkConfig) -> nn.Module:
     return nn.Sequential(shrink, nn.BatchNorm2d(config.width), nn.ReLU(inplace=True))
 
 
-def _up(config: NetworkConfig, below: int, above: int) -> nn.Module:
+def way_up(config: NetworkConfig, below: int, above: int) -> nn.Module:
+    """Make a step up, to twice the rows and columns."""
     if config.up == "transposed":
         rise = nn.ConvTranspose2d(below, above, 2, stride=2)
         return nn.Sequential(rise, nn.BatchNorm2d(above), nn.ReLU(inplace=True))

@@ -304,7 +304,7 @@ class _Draws:
 def thinned(drawn: Drawn, group: str, share: float) -> Drawn:
     """Keep this share of the samples of a group, by chance; others of the batch take the places of the rest.
 
-    The batch keeps its size: on a GPU every new size costs seconds, since each convolution is planned anew.
+    The batch keeps its size: where every batch had another, a step on a GPU took seconds.
     """
     if share >= 1:
         return drawn

@@ -296,8 +296,8 @@ def _checkpoint(run: TrainingSettings, out: Path) -> Path:
     return out / (LAST if run.exported == "last" else BEST)
 
 
-_ORIGIN = "started-from.txt"
-"""Version of the weights that a run learned on from: others may be shipped when it is exported."""
+_ORIGIN = "origin.txt"
+"""Words on the weights that a run learned on from: others may be shipped when it is exported."""
 
 
 def note_origin(out: Path, words: str) -> None:
@@ -311,8 +311,9 @@ def _started(run: TrainingSettings, out: Path) -> str:
     if not run.start_from:
         return ""
     told = out / _ORIGIN
-    words = told.read_text(encoding="utf-8") if told.exists() else f"learned on from {run.start_from}"
-    return f"; {words}"
+    if told.exists():
+        return f"; {told.read_text(encoding='utf-8')}"
+    return f"; learned on from {run.start_from}, whose card says what it saw"
 
 
 def _counted(data: DataSettings, banks: Banks) -> Counter[str]:
