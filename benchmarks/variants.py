@@ -10,6 +10,7 @@ whole are not asked for.
 from __future__ import annotations
 
 import argparse
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,19 @@ def lettered(shown: Shown) -> Shown:
     return np.maximum(image, ink.astype(np.float32) / 255), truth
 
 
+def grainy(levels: float) -> Callable[[Shown], Shown]:
+    """Leave 0.7 of the contrast and add grain, an SD of so many of 255 grey levels, blurred by 1.2 px."""
+
+    def grain(shown: Shown) -> Shown:
+        image, truth = shown
+        rng = np.random.default_rng(zlib.crc32(truth.file.encode()))
+        noise = cv2.GaussianBlur(rng.normal(size=image.shape).astype(np.float32), (0, 0), 1.2)
+        dim = 0.15 + 0.7 * image + levels / 255 * noise / noise.std()
+        return np.asarray(np.clip(dim, 0, 1), dtype=np.float32), truth
+
+    return grain
+
+
 def after(*steps: Callable[[Shown], Shown]) -> Callable[[Shown], Shown]:
     """Do one change after the other."""
 
@@ -185,6 +199,10 @@ VARIANTS: dict[str, Callable[[Shown], Shown]] = {
     "T8-L5, gamma 2": after(LOWER, grey(np.square)),
     "T8-L5, gamma 0.5": after(LOWER, grey(np.sqrt)),
     "T8-L5, letters and a ruler": after(LOWER, lettered),
+    "grain of 8 grey levels": grainy(8),
+    "T8-L5, grain of 8 grey levels": after(LOWER, grainy(8)),
+    "T4-T12, grain of 8 grey levels": after(part("T4", "T12"), grainy(8)),
+    "T8-L5, grain of 16 grey levels": after(LOWER, grainy(16)),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from vertebrometer.anatomy import Facing, Reason, SixPoints, Vertebra
+from vertebrometer.anatomy import LEVELS, Facing, Reason, SixPoints, Vertebra
 from vertebrometer.geometry import polygon_area
 from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.coarse import CoarseFinding, CoarseLooks, find_bodies, first_impression
@@ -39,6 +39,15 @@ _GLANCES_AT_ONCE: Final = 8
 """Bodies that are looked at before it is asked whether their scale can still win."""
 _CLIMBS: Final = 8
 """How often the spine is followed beyond the bodies found so far, while each step finds some."""
+_MOST_FOLLOWING: Final = 2
+"""Hardly seen bodies that are told beyond the first body, and beyond the last, at most."""
+_FOLLOWING_FROM: Final = 0.5
+"""Chance of a body from which a hardly seen one may follow the others."""
+_FOLLOWING_SIZE: Final = 1.25
+"""Its depth over the expected one, or the other way round, at most."""
+_NEAR: Final = 0.4
+"""Distance in depths up to which what is seen may be the body that is expected."""
+_NO_LEVEL: Final = np.full(len(LEVELS), -np.log(len(LEVELS)))
 _FLAG_FROM: Final = 0.6
 _SACRUM_FROM: Final = 0.42
 _NO_SACRUM_FROM: Final = 0.5
@@ -212,7 +221,63 @@ def _readings(looks: FineLooks, finding: CoarseFinding) -> list[FineReading]:
         if not extra:
             break
         readings = _sound([*readings, *extra], BODY_FROM)
-    return _told(readings)
+    told = _told(readings)
+    places = [body.pose for body in finding.bodies]
+    found = [
+        reading for reading in readings if any(_near(place, pose_of(reading.points)) for place in places)
+    ]
+    below = _sacrum_follows(finding, told, looks) == 0
+    return _followed(told, found, looks.image.shape, below=below)
+
+
+def _followed(
+    told: list[FineReading], found: Sequence[FineReading], shape: tuple[int, ...], *, below: bool
+) -> list[FineReading]:
+    """Tell hardly seen bodies too that follow the told ones, or fill a gap of one, as a spine wants them.
+
+    Like those between sure bodies they can never be measured; and they are no witnesses of a level.
+
+    Parameters
+    ----------
+    told : list of FineReading
+        What is told so far, from the top.
+    found : sequence of FineReading
+        What both networks see. The fine one alone says "body" wherever one should lie, even on a collimator.
+    shape : tuple of int
+        Rows and columns of the film.
+    below : bool
+        Whether the spine may go on below: not where the sacrum follows.
+    """
+    sure = [reading for reading in told if confidence_of(reading) >= SURE_FROM]
+    if len(told) < 2 or not sure:
+        return told
+    doubted = [reading for reading in found if not any(reading is other for other in told)]
+
+    def hardly_seen(pose: BodyPose) -> FineReading | None:
+        seen = _nearest(pose, [reading for reading in doubted if _follows(reading, pose)])
+        return None if seen is None else replace(guessed(pose, seen, sure), level_log_chance=_NO_LEVEL)
+
+    single = [gap.expected[0] for gap in _gaps(told) if gap.clear and gap.steps == 2]
+    between = [body for pose in single if (body := hardly_seen(pose)) is not None]
+    told = sorted([*told, *between], key=lambda r: float(r.points.centre_rc[0]))
+    for downwards in (False, True) if below else (False,):
+        for _ in range(_MOST_FOLLOWING):
+            end, inner = (told[-1], told[-2]) if downwards else (told[0], told[1])
+            body = hardly_seen(_next(end, inner))
+            if body is None or Reason.CUT_BY_BORDER in _doubts(body, shape):
+                break
+            told = [*told, body] if downwards else [body, *told]
+    return told
+
+
+def _near(pose: BodyPose, expected: BodyPose) -> bool:
+    return float(np.linalg.norm(pose.centre_rc - expected.centre_rc)) < _NEAR * expected.depth_px
+
+
+def _follows(seen: FineReading, expected: BodyPose) -> bool:
+    """Whether what is hardly seen is likely a body, of the size that is expected."""
+    ratio = pose_of(seen.points).depth_px / expected.depth_px
+    return seen.is_body >= _FOLLOWING_FROM and 1 / _FOLLOWING_SIZE < ratio < _FOLLOWING_SIZE
 
 
 def _is_better(reading: FineReading, others: Sequence[FineReading]) -> bool:
@@ -249,11 +314,7 @@ def _placed(pose: BodyPose, seen: FineReading | None, sure: Sequence[FineReading
 
 def _nearest(pose: BodyPose, readings: Sequence[FineReading]) -> FineReading | None:
     """Surest of the readings whose centre lies within two fifths of a depth."""
-    near = [
-        reading
-        for reading in readings
-        if np.linalg.norm(reading.points.centre_rc - pose.centre_rc) < 0.4 * pose.depth_px
-    ]
+    near = [reading for reading in readings if _near(pose_of(reading.points), pose)]
     return max(near, key=confidence_of, default=None)
 
 
