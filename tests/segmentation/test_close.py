@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -121,6 +123,27 @@ def test_a_point_that_is_moved_far_is_less_sure(phantom, whole):
     assert np.linalg.norm(found.points.points_rc[0] - whole[1].points_rc[0]) == pytest.approx(moved_px)
     assert found.point_sd_px[0] == pytest.approx(np.full(2, np.sqrt(2.0**2 + moved_px**2 / 8)))
     assert found.point_sd_px[1:] == pytest.approx(np.full((5, 2), 2.0))
+
+
+def test_the_outline_follows_its_points_and_most_where_they_are_near(phantom, whole):
+    def front_moved_down(batch):
+        points = np.full((len(batch), 6, 2), MIDDLE)
+        points[:, 0, 0] += 5.0
+        points[:, 5, 0] -= 5.0  # stands upside down
+        return {"points": points}
+
+    told = reading_of(whole[1])
+    (found,) = look_closely(phantom.radiograph.image, [told], front_moved_down)
+    moves = np.linalg.norm(found.contour_rc - told.contour_rc, axis=1)
+    moved_px = 5.0 * pose_of(whole[1]).depth_px / PATCHES_PER_DEPTH
+    assert moves[[0, 5]] == pytest.approx([moved_px] * 2, rel=0.02)
+    assert (moves[[2, 3]] < 0.02 * moved_px).all()
+    # Half-way up the front edge the outline goes with both.
+    middle = told.points.points_rc[[0, 5]].mean(axis=0)
+    (found,) = look_closely(
+        phantom.radiograph.image, [replace(told, contour_rc=middle[None])], front_moved_down
+    )
+    assert 0.6 * moved_px < np.linalg.norm(found.contour_rc[0] - middle) < moved_px
 
 
 def test_points_of_patches_that_are_in_their_middle_stay(whole):
