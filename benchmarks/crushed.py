@@ -10,7 +10,6 @@ film cannot show: impacted, denser bone, broken cortices, a spine that bends ove
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,18 +17,21 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from variants import asked_films, films_parser, moved
 
-from vertebrometer.anatomy import BodyTruth, FilmTruth, SixPoints, read_truth
+from vertebrometer.anatomy import FilmTruth, SixPoints
 from vertebrometer.evaluation import FilmScore, score_film
 from vertebrometer.pipeline import Measurer, MeasureSettings
 from vertebrometer.radiographs import Radiograph, read_radiograph
+from vertebrometer.segmentation.frames import downward, pose_of
 from vertebrometer.types import FloatArray, GrayImage, PointsRC
 
 DISC = 0.22
 """Tissue above and below a body that takes up what its endplates move unevenly, in heights of the body."""
 MAP_STEP = 4
-WIDEST = 12.0
-"""Half width of the interval, in points, from which the program tells no value."""
+"""Pixels between the points whose way is computed."""
+WIDEST = MeasureSettings().widest_points
+"""Half width of the interval, in points, beyond which the program tells no value."""
 BESIDE = 0.9
 """Depths of the body in front of and behind it over which uneven movement dies out."""
 SHAPES = {"wedge": (1.0, 0.55, 0.1), "biconcave": (0.35, 1.0, 0.35), "crush": (1.0, 1.0, 0.85)}
@@ -37,21 +39,13 @@ SHAPES = {"wedge": (1.0, 0.55, 0.1), "biconcave": (0.35, 1.0, 0.35), "crush": (1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--truth", type=Path, required=True)
-    parser.add_argument("--films", type=Path, required=True, help="folder of the films that the truth names")
-    parser.add_argument(
-        "--only", nargs="*", default=[], help="films that nothing was trained on, by file name"
-    )
-    parser.add_argument("--levels", default="T8-L5", help="levels that count, as FIRST-LAST")
+    parser = films_parser(__doc__, levels="T8-L5")
     parser.add_argument("--weights", type=Path, help="folder of other weights than those shipped")
     parser.add_argument("--change", nargs="*", default=[], help="only these lines, as wedge-40 or none")
     parser.add_argument("--save", type=Path, help="write the changed films here, to look at")
     arguments = parser.parse_args()
     first, last = arguments.levels.split("-")
-    truths = [
-        truth for truth in read_truth(arguments.truth) if not arguments.only or truth.file in arguments.only
-    ]
+    truths = asked_films(arguments)
     settings = MeasureSettings(widest_points=math.inf)
     measurer = (
         Measurer(settings) if arguments.weights is None else Measurer(settings, weights=arguments.weights)
@@ -143,7 +137,7 @@ def compressed(
         # Other bodies lose more at the superior or at the inferior endplate.
         step = Step.of(truth.bodies[number].points, kind, loss, superior=(0.35, 0.65, 0.5)[number % 3])
         steps.append(step)
-        truth = carried(truth, step)
+        truth = moved(truth, step.moved)
     # The map is smooth but for its knots, which a line through every fourth pixel meets well enough.
     coarse = [np.arange(0, side + MAP_STEP, MAP_STEP, dtype=np.float64) for side in image.shape]
     rows, cols = np.meshgrid(*coarse, indexing="ij")
@@ -152,25 +146,16 @@ def compressed(
         at = step.source(at)
     shift = (at - np.stack([rows.ravel(), cols.ravel()], axis=1)).astype(np.float32).reshape(*rows.shape, 2)
     every = np.indices(image.shape).astype(np.float32)
-    moved = cv2.remap(shift, every[1] / MAP_STEP, every[0] / MAP_STEP, cv2.INTER_LINEAR)
-    maps = np.moveaxis(every, 0, -1) + moved
+    shifts = cv2.remap(shift, every[1] / MAP_STEP, every[0] / MAP_STEP, cv2.INTER_LINEAR)
+    maps = np.moveaxis(every, 0, -1) + shifts
     picture = cv2.remap(
-        np.ascontiguousarray(image, dtype=np.float32), maps[..., 1], maps[..., 0], cv2.INTER_CUBIC,
+        np.ascontiguousarray(image, dtype=np.float32),
+        maps[..., 1],
+        maps[..., 0],
+        cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
+    )
     return np.clip(picture, 0, 1), truth, {truth.bodies[number].level for number in chosen}
-
-
-def carried(truth: FilmTruth, step: Step) -> FilmTruth:
-    """Move all points of a truth as a step moves the picture."""
-
-    def body(own: BodyTruth) -> BodyTruth:
-        return replace(
-            own, points=SixPoints(step.moved(own.points.points_rc)), contour_rc=step.moved(own.contour_rc)
-        )
-
-    s1 = None if truth.s1_endplate_rc is None else step.moved(truth.s1_endplate_rc)
-    return replace(truth, bodies=tuple(body(own) for own in truth.bodies), s1_endplate_rc=s1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +175,13 @@ class Step:
     @classmethod
     def of(cls, points: SixPoints, kind: str, loss: float, superior: float) -> Step:
         """Let a body lose this part of its height, `superior` of it at its superior endplate."""
-        sa, sp, ip, ia = points.corners_rc
-        back = (sp + ip) / 2 - (sa + ia) / 2
-        back = back / np.linalg.norm(back)
-        down = np.array([-back[1], back[0]])
-        if down @ ((ia + ip) / 2 - (sa + sp) / 2) < 0:
-            down = -down
-        centre = points.centre_rc
-        six = np.stack([(points.points_rc - centre) @ down, (points.points_rc - centre) @ back], axis=1)
+        pose = pose_of(points)
+        axes = np.stack([pose.backward_rc, downward(pose.backward_rc)])
+        six = (points.points_rc - pose.centre_rc) @ axes[::-1].T
         height = (six[3, 0] + six[5, 0] - six[0, 0] - six[2, 0]) / 2
         lost = height * loss * np.array(SHAPES[kind])
-        return cls(
-            centre, np.stack([back, down]), six,
-            tuple((lost * superior).tolist()), tuple((lost * (1 - superior)).tolist()),
-        )  # fmt: skip
+        shares = (tuple((lost * share).tolist()) for share in (superior, 1 - superior))
+        return cls(pose.centre_rc, axes, six, *shares)
 
     def source(self, points_rc: PointsRC) -> PointsRC:
         """Where the picture at these points comes from."""

@@ -33,19 +33,11 @@ BEFORE, BEHIND = 4.0, 3.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--truth", type=Path, required=True)
-    parser.add_argument("--films", type=Path, required=True, help="folder of the films that the truth names")
-    parser.add_argument(
-        "--only", nargs="*", default=[], help="films that nothing was trained on, by file name"
-    )
+    parser = films_parser(__doc__, levels="T4-L5")
     parser.add_argument("--variant", nargs="*", default=[], help="only these variants, by name")
-    parser.add_argument("--levels", default="T4-L5", help="levels that count, as FIRST-LAST")
     arguments = parser.parse_args()
     first, last = arguments.levels.split("-")
-    truths = [
-        truth for truth in read_truth(arguments.truth) if not arguments.only or truth.file in arguments.only
-    ]
+    truths = asked_films(arguments)
     measurer = Measurer()
     heads = ("variant", "bodies", "recall, %", "false per film", "Dice", "corner error, %", "body yield, %")
     print(f"| {' | '.join((*heads, 'VC MAE', 'named, %', 'right of those, %'))} |")
@@ -62,6 +54,24 @@ def main() -> None:
             shown_truths.append(shown)
         told = evaluate_reports(reports, shown_truths, first=first, last=last, repeats=1)
         print(line(name, told), flush=True)
+
+
+def films_parser(doc: str | None, levels: str) -> argparse.ArgumentParser:
+    """Make a parser of what to measure: a truth file, its films, which of them, and which levels count."""
+    parser = argparse.ArgumentParser(description=(doc or "").split("\n")[0])
+    parser.add_argument("--truth", type=Path, required=True)
+    parser.add_argument("--films", type=Path, required=True, help="folder of the films that the truth names")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="films that nothing was trained on, by file name"
+    )
+    parser.add_argument("--levels", default=levels, help="levels that count, as FIRST-LAST")
+    return parser
+
+
+def asked_films(arguments: argparse.Namespace) -> list[FilmTruth]:
+    """Read the truth of the films that a `films_parser` was asked for."""
+    only = arguments.only
+    return [truth for truth in read_truth(arguments.truth) if not only or truth.file in only]
 
 
 def line(name: str, told: Evaluation) -> str:

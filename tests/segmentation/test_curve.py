@@ -131,10 +131,10 @@ def test_a_doubtful_body_lies_between_what_is_seen_of_it_and_where_it_is_expecte
     assert confidences_of(told)[2] == 0.15
 
 
-def test_hardly_seen_bodies_are_told_beyond_the_last_where_they_follow_the_others_but_never_measured():
+def test_hardly_seen_bodies_are_told_beyond_the_last_where_they_follow_the_others_but_not_measured():
     told = spine_of([None, None, None, 0.9, 0.9, 0.9])
     found = [*told, *(reading_of(0.05, step) for step in (0, 1, 2, 6, 7, 8))]
-    followed = bodies._followed(told, found, (2000, 2000), below=True)
+    followed = bodies._followed(told, found, (2000, 2000), below=lambda: True)
     # Two at either end at most: errors add up where each is expected by the one before it.
     rows = [reading.points.centre_rc[0] for reading in followed]
     assert rows == pytest.approx([50 + 120 * step for step in range(1, 8)], abs=1.0)
@@ -143,14 +143,14 @@ def test_hardly_seen_bodies_are_told_beyond_the_last_where_they_follow_the_other
         assert Reason.LOW_CONFIDENCE in bodies._doubts(reading, (2000, 2000))
         assert np.ptp(reading.level_log_chance) == 0
     # Where the sacrum follows, no body lies below.
-    above = bodies._followed(told, found, (2000, 2000), below=False)
+    above = bodies._followed(told, found, (2000, 2000), below=lambda: False)
     assert [reading.points.centre_rc[0] for reading in above] == rows[:5]
 
 
 def test_one_hardly_seen_body_is_told_between_others_that_are_not_sure_themselves():
     told = spine_of([0.9, 0.9, 0.3, None, 0.3, 0.9])
     for missing, counted in ((reading_of(0.05, 3), 6), (replace(reading_of(0.05, 3), is_body=0.4), 5)):
-        followed = bodies._followed(told, [*told, missing], (2000, 2000), below=True)
+        followed = bodies._followed(told, [*told, missing], (2000, 2000), below=lambda: True)
         assert len(followed) == counted
         assert np.diff([reading.points.centre_rc[0] for reading in followed]).min() > 100
 
@@ -164,13 +164,14 @@ LARGE = SixPoints(1.4 * reading_of(0.05, 3 / 1.4 - 0.12).points.points_rc)
         reading_of(0.05, 3.5),  # too far
         replace(reading_of(0.05, 3), is_body=0.4),  # hardly a body
         replace(reading_of(0.05, 3), cut=0.9),  # runs on beyond the film
-        replace(
-            reading_of(0.05, 3), points=SixPoints(1.4 * reading_of(0.05, 3 / 1.4 - 0.12).points.points_rc)
-        ),
+        replace(reading_of(0.05, 3), points=LARGE),
     ],
     ids=["far", "no body", "cut", "large"],
 )
 def test_what_does_not_follow_as_a_body_should_is_not_told(doubtful):
     told = spine_of([0.9, 0.9, 0.9])
-    assert bodies._followed(told, [*told, doubtful], (2000, 2000), below=True) == told
-    assert bodies._followed(told[:1], [*told[:1], reading_of(0.05, 1)], (2000, 2000), below=True) == told[:1]
+    assert bodies._followed(told, [*told, doubtful], (2000, 2000), below=lambda: True) == told
+    assert (
+        bodies._followed(told[:1], [*told[:1], reading_of(0.05, 1)], (2000, 2000), below=lambda: True)
+        == told[:1]
+    )

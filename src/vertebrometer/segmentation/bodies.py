@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -226,16 +226,19 @@ def _readings(looks: FineLooks, finding: CoarseFinding) -> list[FineReading]:
     found = [
         reading for reading in readings if any(_near(place, pose_of(reading.points)) for place in places)
     ]
-    below = _sacrum_follows(finding, told, looks) == 0
-    return _followed(told, found, looks.image.shape, below=below)
+    return _followed(told, found, looks.image.shape, below=lambda: _sacrum_follows(finding, told, looks) == 0)
 
 
 def _followed(
-    told: list[FineReading], found: Sequence[FineReading], shape: tuple[int, ...], *, below: bool
+    told: list[FineReading],
+    found: Sequence[FineReading],
+    shape: tuple[int, ...],
+    *,
+    below: Callable[[], bool],
 ) -> list[FineReading]:
     """Tell hardly seen bodies too that follow the told ones, or fill a gap of one, as a spine wants them.
 
-    Like those between sure bodies they can never be measured; and they are no witnesses of a level.
+    Like those between sure bodies they are not seen well enough to be measured, nor to witness a level.
 
     Parameters
     ----------
@@ -245,8 +248,9 @@ def _followed(
         What both networks see. The fine one alone says "body" wherever one should lie, even on a collimator.
     shape : tuple of int
         Rows and columns of the film.
-    below : bool
-        Whether the spine may go on below: not where the sacrum follows.
+    below : callable
+        Says whether the spine may go on below: not where the sacrum follows. It takes looks, so it is asked
+        only where there is a body to tell.
     """
     sure = [reading for reading in told if confidence_of(reading) >= SURE_FROM]
     if len(told) < 2 or not sure:
@@ -260,11 +264,11 @@ def _followed(
     single = [gap.expected[0] for gap in _gaps(told) if gap.clear and gap.steps == 2]
     between = [body for pose in single if (body := hardly_seen(pose)) is not None]
     told = sorted([*told, *between], key=lambda r: float(r.points.centre_rc[0]))
-    for downwards in (False, True) if below else (False,):
+    for downwards in (False, True):
         for _ in range(_MOST_FOLLOWING):
             end, inner = (told[-1], told[-2]) if downwards else (told[0], told[1])
             body = hardly_seen(_next(end, inner))
-            if body is None or Reason.CUT_BY_BORDER in _doubts(body, shape):
+            if body is None or Reason.CUT_BY_BORDER in _doubts(body, shape) or (downwards and not below()):
                 break
             told = [*told, body] if downwards else [body, *told]
     return told
