@@ -92,6 +92,29 @@ def test_the_far_neighbours_stay_where_they_are():
     assert np.array_equal(squash_points(far, knots), far)
 
 
+def test_where_the_disc_takes_up_a_wedge_the_neighbours_keep_their_shape_and_follow():
+    squash = Squash((0.3, 0.15, 0.0), (0.1, 0.05, 0.0), taken_up=0.25, follows=0.8)
+    source, knots = squash_maps(squash, SIX, SIDE)
+    height = (SIX[5, 0] + SIX[3, 0] - SIX[0, 0] - SIX[2, 0]) / 2
+    above = SIX[[0, 2]] - [[0.3 * height, 0], [0.3 * height, 0]]
+    below = SIX[[5, 3]] + [[0.3 * height, 0], [0.3 * height, 0]]
+    for neighbour, nearer in ((above, 1), (below, -1)):
+        moves = (squash_points(neighbour, knots) - neighbour)[:, 0] * nearer
+        assert moves[0] == pytest.approx(moves[1], abs=0.05)
+        assert moves[0] > 0.02 * height
+    inside = above + np.array([4.0, 0.0])
+    for old, new in zip(inside, squash_points(inside, knots), strict=True):
+        assert np.interp(new[0], np.arange(SIDE), source[:, round(new[1])]) == pytest.approx(old[0], abs=1.0)
+
+
+def test_what_lies_beyond_never_runs_over_the_body():
+    for seed in range(200):
+        before, after = squash_maps(draw_squash(np.random.default_rng(seed), 0.6, 0.2), SIX, SIDE)[1]
+        discs = [(each[1] - each[0], each[3] - each[2]) for each in (before, after)]
+        for old, new in zip(*discs, strict=True):
+            assert (new > 0.29 * old - 0.01).all()
+
+
 def test_losses_of_both_endplates_add_up_to_at_most_half_the_height():
     for seed in range(300):
         squash = draw_squash(np.random.default_rng(seed))

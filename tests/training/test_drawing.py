@@ -33,6 +33,8 @@ from vertebrometer.training.drawing import (
     Drawing,
     corners_batch,
     points_batch,
+    squash_knots,
+    squashed_points,
     thinned,
 )
 
@@ -113,6 +115,23 @@ def test_squashed_bodies_lose_as_much_height_as_is_asked_for():
     assert abs(np.median(plain) - 1) < 0.02
     assert np.quantile(squashed, 0.03) < 0.62
     assert np.median(squashed) < 0.95
+
+
+def test_neighbours_of_most_squashed_bodies_keep_their_shape():
+    torch.manual_seed(3)
+    points = torch.from_numpy(SIX - (CUT_SIDE_PX - FINE_SIDE_PX) / 2).float().repeat(300, 1, 1)
+    wedge = torch.tensor([[0.3, 0.15, 0.0], [0.0, 0.0, 0.0]]).repeat(300, 1, 1)
+    knots = squash_knots(points, wedge)
+    height = float((SIX[5, 0] + SIX[3, 0] - SIX[0, 0] - SIX[2, 0]) / 2)
+    beyond = points[:, [0, 2]] - torch.tensor([0.45 * height, 0.0])
+    moves = (squashed_points(beyond, knots) - beyond)[..., 0]
+    level = (moves[:, 0] - moves[:, 1]).abs() < 0.01 * height
+    # How far the tissue reaches that takes up a loss is even on a scale of ratios, from 0.15 to 1.1 heights.
+    expected = np.log(0.45 / 0.15) / np.log(1.1 / 0.15)
+    assert abs(float(level.float().mean()) - expected) < 0.12
+    body = squashed_points(points, knots) - points
+    assert torch.allclose(body[:, 0, 0], torch.tensor(0.3 * height), atol=0.05 * height)
+    assert torch.allclose(body[:, [3, 5], 0], torch.zeros(300, 2), atol=0.01 * height)
 
 
 def test_upside_down_superior_and_inferior_change_places_and_no_level_is_told():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -135,12 +136,28 @@ def marks(count: int, side_px: int, seed: int) -> tuple[NDArray[np.uint8], NDArr
     return np.stack(values), np.stack(inks)
 
 
+FARTHEST: Final = 1.1
+"""Heights of a body above and below it over which a picture may take up what its endplates move."""
+THINNEST: Final = 0.15
+CARRIED_ON: Final = 0.15
+"""Depths of a body in front of and behind it over which the endplates are carried on."""
+LEFT: Final = 0.3
+"""Part of its height that the tissue above or below keeps at least."""
+
+
 @dataclass(frozen=True, slots=True)
 class Squash:
     """Height that a body loses in the picture, as fractions at its front, middle and back."""
 
     superior: tuple[float, float, float]
     inferior: tuple[float, float, float]
+    taken_up: float = FARTHEST
+    """Heights of the body, above and below it, over which the picture is stretched or pressed in turn.
+
+    A disc is 0.2 to 0.4 of them: the neighbours then keep their shape, as a fracture's do. Where it is more,
+    their endplates tilt with those of the body, and tell its shape to whoever looks at them."""
+    follows: float = 0.0
+    """Part of the mean loss by which all that lies beyond comes nearer."""
 
 
 def draw_squash(rng: np.random.Generator, largest: float = 0.5, gain: float = 0.12) -> Squash:
@@ -148,7 +165,7 @@ def draw_squash(rng: np.random.Generator, largest: float = 0.5, gain: float = 0.
 
     Losses are as likely small as large, and as likely at the superior as at the
     inferior endplate: a network that seldom sees a height tells one too near to those
-    that it sees often.
+    that it sees often. In most of them the discs take up what is uneven.
 
     Parameters
     ----------
@@ -167,7 +184,9 @@ def draw_squash(rng: np.random.Generator, largest: float = 0.5, gain: float = 0.
     }[str(kind)]
     share = float(rng.uniform(0.0, 1.0))
     lost = np.array(shape) * loss
-    return Squash(tuple((share * lost).tolist()), tuple(((1 - share) * lost).tolist()))
+    taken_up = float(np.exp(rng.uniform(np.log(THINNEST), np.log(FARTHEST))))
+    follows = float(rng.uniform(0.3, 1.0) if rng.random() < 0.75 else 0.0)
+    return Squash(tuple((share * lost).tolist()), tuple(((1 - share) * lost).tolist()), taken_up, follows)
 
 
 def squash_maps(
@@ -175,8 +194,9 @@ def squash_maps(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rows to sample from, shape (side, side), for a crop whose body lies level; and the moved knots.
 
-    Returns ``(source_rows, knots)``; `knots` has shape (4, side): old superior
-    and inferior row, new superior and inferior row, for every column.
+    Returns ``(source_rows, knots)``; `knots` has shape (2, 4, side), before and after: for every column
+    the rows where the tissue that is stretched or pressed begins, of the superior and the
+    inferior endplate, and where that tissue ends.
     """
     columns = np.arange(side_px, dtype=np.float64)
     sa, _, sp, ip, _, ia = six_crop_rc
@@ -185,38 +205,39 @@ def squash_maps(
     inferior = np.maximum(inferior, superior + 4)
     height = inferior - superior
     front, back = (sa[1] + ia[1]) / 2, (sp[1] + ip[1]) / 2
-    along = np.clip((columns - front) / max(back - front, 1.0), -0.3, 1.3)
-    new_superior = superior + height * _profile(along, squash.superior)
-    new_inferior = inferior - height * _profile(along, squash.inferior)
-    reach = height.mean() * 1.1
+    along = np.clip((columns - front) / max(back - front, 1.0), -CARRIED_ON, 1 + CARRIED_ON)
+    down = height * _profile(along, squash.superior)
+    up = height * _profile(along, squash.inferior)
+    taken_up = height.mean() * squash.taken_up
+    before = np.stack([superior - taken_up, superior, inferior, inferior + taken_up])
+    above, below = (_following(move, along, taken_up, squash.follows) for move in (down, up))
+    after = before + np.stack([np.full_like(down, above), down, -up, np.full_like(up, -below)])
     rows = np.arange(side_px, dtype=np.float64)[:, None]
-    source = np.where(
-        rows < new_superior,
-        _between(rows, superior - reach, new_superior, superior - reach, superior),
-        np.where(
-            rows <= new_inferior,
-            _between(rows, new_superior, new_inferior, superior, inferior),
-            _between(rows, new_inferior, inferior + reach, inferior, inferior + reach),
-        ),
-    )
-    source = np.where((rows < superior - reach) | (rows > inferior + reach), rows, source)
-    knots = np.stack([superior, inferior, new_superior, new_inferior])
-    return source.astype(np.float32), knots.astype(np.float32)
+    knots = np.stack([before, after])
+    return _carried(rows, after, before).astype(np.float32), knots.astype(np.float32)
 
 
-def squash_points(points_rc: PointsRC, knots: NDArray[np.float32], reach: float | None = None) -> PointsRC:
+def squash_points(points_rc: PointsRC, knots: NDArray[np.float32]) -> PointsRC:
     """Move points of the crop as `squash_maps` moves the picture."""
-    columns = np.arange(knots.shape[1])
-    s, i, ns, ni = (np.interp(points_rc[:, 1], columns, row) for row in knots)
-    far = float((knots[1] - knots[0]).mean()) * 1.1 if reach is None else reach
-    r = points_rc[:, 0]
-    moved = np.where(
-        r < s,
-        _between(r, s - far, s, s - far, ns),
-        np.where(r <= i, _between(r, s, i, ns, ni), _between(r, i, i + far, ni, i + far)),
-    )
-    moved = np.where((r < s - far) | (r > i + far), r, moved)
-    return np.column_stack([moved, points_rc[:, 1]])
+    columns = np.arange(knots.shape[2])
+    before, after = (np.stack([np.interp(points_rc[:, 1], columns, row) for row in each]) for each in knots)
+    return np.column_stack([_carried(points_rc[:, 0], before, after), points_rc[:, 1]])
+
+
+def _following(move: FloatArray, along: FloatArray, taken_up: float, follows: float) -> float:
+    """How far what lies beyond comes nearer: as asked, unless the tissue between would be pressed flat."""
+    over = (along > 0) & (along < 1)
+    wanted = follows * float(move[over].mean()) if over.any() else 0.0
+    return min(wanted, float(move.min()) + (1 - LEFT) * taken_up)
+
+
+def _carried(rows: FloatArray, fro: FloatArray, to: FloatArray) -> FloatArray:
+    """Carry rows as four knots, shape (4, n), move; beyond the outer ones they keep their distance."""
+    out = rows + (to - fro)[0]
+    for upper in range(3):
+        between = _between(rows, fro[upper], fro[upper + 1], to[upper], to[upper + 1])
+        out = np.where(rows > fro[upper], between, out)
+    return np.asarray(np.where(rows > fro[3], rows + (to - fro)[3], out))
 
 
 def _line(first: FloatArray, second: FloatArray, columns: FloatArray) -> FloatArray:

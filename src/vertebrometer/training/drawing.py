@@ -7,6 +7,7 @@ letters and lines. Shapes say B for the samples of a batch; points are (row, col
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,7 +20,7 @@ from torch.nn import functional
 
 from vertebrometer.segmentation.frames import DEPTH_SHARE
 from vertebrometer.segmentation.patches import CONTEXT_STEP, INFERIOR, PATCH_SIDE_PX, PATCHES_PER_DEPTH
-from vertebrometer.training.augment import marks
+from vertebrometer.training.augment import CARRIED_ON, FARTHEST, LEFT, THINNEST, marks
 from vertebrometer.training.crops import (
     CUT_SIDE_PX,
     FACTS,
@@ -221,8 +222,8 @@ class Drawing:
         middle = (side - 1) / 2
         points = (self.cuts.points[rows] - centre[:, None]) @ matrix.transpose(1, 2) + middle
         whole = self.cuts.facts[rows, FACTS.index("whole")] > 0
-        knots = _knots(points, _losses(count, self.chance, device) * whole.view(-1, 1, 1))
-        points = _squashed(points, knots)
+        knots = squash_knots(points, _losses(count, self.chance, device) * whole.view(-1, 1, 1))
+        points = squashed_points(points, knots)
         wave = _wave(count, side, device)
         points = _displaced(points, wave)
         ruler = torch.arange(side, device=device, dtype=torch.float32)
@@ -519,9 +520,10 @@ def _losses(count: int, chance: Chance, device: torch.device) -> Tensor:
     return torch.stack([share * lost, (1 - share) * lost], dim=1)
 
 
-def _knots(points: Tensor, lost: Tensor) -> Tensor:
-    """Rows of old superior, old inferior, new superior and new inferior for every column, (B, 4, side)."""
-    columns = torch.arange(FINE_SIDE_PX, device=points.device, dtype=torch.float32)
+def squash_knots(points: Tensor, lost: Tensor) -> Tensor:
+    """Rows of the knots of `augment.squash_maps` for every column, before and after: (B, 2, 4, side)."""
+    count, device = len(points), points.device
+    columns = torch.arange(FINE_SIDE_PX, device=device, dtype=torch.float32)
 
     def line(first: Tensor, second: Tensor) -> Tensor:
         run = second[:, 1] - first[:, 1]
@@ -534,53 +536,55 @@ def _knots(points: Tensor, lost: Tensor) -> Tensor:
     inferior = torch.maximum(inferior, superior + 4)
     height = inferior - superior
     front, back = (sa[:, 1] + ia[:, 1]) / 2, (sp[:, 1] + ip[:, 1]) / 2
-    along = ((columns - front[:, None]) / (back - front).clamp(min=1.0)[:, None]).clamp(-0.3, 1.3)
+    along = (columns - front[:, None]) / (back - front).clamp(min=1.0)[:, None]
+    over = ((along > 0) & (along < 1)).float()
+    along = along.clamp(-CARRIED_ON, 1 + CARRIED_ON)
 
     def profile(at: Tensor) -> Tensor:
         f, m, b = (at[:, n, None] for n in range(3))
         curve = f * (1 - along) * (1 - 2 * along) + 4 * m * along * (1 - along) + b * along * (2 * along - 1)
         return curve.clamp(-0.3, 0.48)
 
-    above, below = superior + height * profile(lost[:, 0]), inferior - height * profile(lost[:, 1])
-    return torch.stack([superior, inferior, above, below], dim=1)
+    span = math.log(FARTHEST / THINNEST) * torch.rand(count, device=device)
+    taken_up = (THINNEST * span.exp() * height.mean(dim=1))[:, None]
+    follows = (0.3 + 0.7 * torch.rand(count, device=device)) * (torch.rand(count, device=device) < 0.75)
+
+    def following(move: Tensor) -> Tensor:
+        wanted = follows * (move * over).sum(dim=1) / over.sum(dim=1).clamp(min=1)
+        return torch.minimum(wanted, move.amin(dim=1) + (1 - LEFT) * taken_up[:, 0])[:, None]
+
+    down, up = height * profile(lost[:, 0]), height * profile(lost[:, 1])
+    before = torch.stack([superior - taken_up, superior, inferior, inferior + taken_up], dim=1)
+    wide = torch.ones_like(down)
+    moves = torch.stack([following(down) * wide, down, -up, -following(up) * wide], dim=1)
+    return torch.stack([before, before + moves], dim=1)
 
 
-def _reach(knots: Tensor) -> Tensor:
-    return 1.1 * (knots[:, 1] - knots[:, 0]).mean(dim=1)
-
-
-def _between(value: Tensor, a: Tensor, b: Tensor, to_a: Tensor, to_b: Tensor) -> Tensor:
-    return to_a + (value - a) * (to_b - to_a) / (b - a).clamp(min=1e-3)
+def _carried(rows: Tensor, fro: Sequence[Tensor], to: Sequence[Tensor]) -> Tensor:
+    """Carry rows as four knots move; beyond the outer ones they keep their distance."""
+    out = rows + to[0] - fro[0]
+    for n in range(3):
+        stretch = (to[n + 1] - to[n]) / (fro[n + 1] - fro[n]).clamp(min=1e-3)
+        out = torch.where(rows > fro[n], to[n] + (rows - fro[n]) * stretch, out)
+    return torch.where(rows > fro[3], rows + to[3] - fro[3], out)
 
 
 def _source_rows(knots: Tensor, ruler: Tensor) -> Tensor:
     """Row of the unsquashed crop that each pixel is taken from, shape (B, side, side)."""
-    s, i, ns, ni = (knot[:, None] for knot in knots.unbind(dim=1))
-    far, rows = _reach(knots).view(-1, 1, 1), ruler.view(1, -1, 1)
-    source = torch.where(
-        rows < ns,
-        _between(rows, s - far, ns, s - far, s),
-        torch.where(rows <= ni, _between(rows, ns, ni, s, i), _between(rows, ni, i + far, i, i + far)),
-    )
-    return torch.where((rows < s - far) | (rows > i + far), rows, source)
+    before, after = ([each[:, n, None] for n in range(4)] for each in knots.unbind(dim=1))
+    return _carried(ruler.view(1, -1, 1), after, before)
 
 
-def _squashed(points: Tensor, knots: Tensor) -> Tensor:
+def squashed_points(points: Tensor, knots: Tensor) -> Tensor:
     """Move points as `_source_rows` moves the picture."""
     r, c = points[..., 0], points[..., 1]
     low = c.floor().clamp(0, FINE_SIDE_PX - 2)
     part = (c - low).clamp(0, 1).unsqueeze(1)
-    index = low.long().unsqueeze(1).expand(-1, 4, -1)
-    at = knots.gather(2, index) * (1 - part) + knots.gather(2, index + 1) * part
-    s, i, ns, ni = at.unbind(dim=1)
-    far = _reach(knots)[:, None]
-    moved = torch.where(
-        r < s,
-        _between(r, s - far, s, s - far, ns),
-        torch.where(r <= i, _between(r, s, i, ns, ni), _between(r, i, i + far, ni, i + far)),
-    )
-    moved = torch.where((r < s - far) | (r > i + far), r, moved)
-    return torch.stack([moved, c], dim=2)
+    index = low.long().unsqueeze(1).expand(-1, 8, -1)
+    flat = knots.flatten(1, 2)
+    at = flat.gather(2, index) * (1 - part) + flat.gather(2, index + 1) * part
+    rows = at.unbind(dim=1)
+    return torch.stack([_carried(r, rows[:4], rows[4:]), c], dim=2)
 
 
 def _wave(count: int, side: int, device: torch.device) -> Tensor:
