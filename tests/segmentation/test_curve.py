@@ -175,3 +175,44 @@ def test_what_does_not_follow_as_a_body_should_is_not_told(doubtful):
         bodies._followed(told[:1], [*told[:1], reading_of(0.05, 1)], (2000, 2000), below=lambda: True)
         == told[:1]
     )
+
+
+def lordosis(count, turn_deg, step=1.05):
+    """Bodies whose steps turn evenly towards the back, each 100 px deep."""
+    centre, angle, readings = np.array([200.0, 600.0]), np.deg2rad(-30.0), []
+    for number in range(count):
+        down = np.array([np.cos(angle), np.sin(angle)])
+        back = np.array([-down[1], down[0]])
+        corner = [
+            40 * d * down + 50 * b * back for d, b in ((-1, -1), (-1, 0), (-1, 1), (1, 1), (1, 0), (1, -1))
+        ]
+        readings.append(replace(reading_of(0.9, number), points=SixPoints(centre + np.array(corner))))
+        centre = centre + 100 * step * down
+        angle += np.deg2rad(turn_deg)
+    return readings
+
+
+@pytest.mark.parametrize("turn_deg", [-10, 0, 14, 30])
+def test_the_next_body_is_expected_where_the_spine_turns_on(turn_deg):
+    *row, body = lordosis(5, turn_deg)
+    off = np.linalg.norm(bodies._next(row).centre_rc - body.points.centre_rc) / 100
+    straight = np.linalg.norm(bodies._next(row[-2:]).centre_rc - body.points.centre_rc) / 100
+    assert off < 0.3 * straight + 0.01
+    assert off < 0.15
+    # The last body follows upwards, too.
+    first, *others = lordosis(5, turn_deg)
+    assert np.linalg.norm(bodies._next(others[::-1]).centre_rc - first.points.centre_rc) < 15
+
+
+def test_a_step_over_a_missing_body_says_nothing_of_how_the_spine_turns():
+    row = lordosis(6, 14)
+    with_gap = [row[0], row[2], row[3]]
+    assert np.array_equal(bodies._next(with_gap).centre_rc, bodies._next(row[2:4]).centre_rc)
+
+
+def test_below_all_others_only_what_both_networks_see_is_told_though_hardly_seen():
+    told = spine_of([0.9, 0.9, 0.9, 0.3])
+    assert bodies._without_sacrum(told, told) == told
+    assert bodies._without_sacrum(told, told[:3]) == told[:3]
+    sure = spine_of([0.3, 0.9, 0.9, 0.9])
+    assert bodies._without_sacrum(sure, []) == sure

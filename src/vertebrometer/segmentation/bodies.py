@@ -45,6 +45,11 @@ _FOLLOWING_FROM: Final = 0.5
 """Chance of a body from which a hardly seen one may follow the others."""
 _FOLLOWING_SIZE: Final = 1.25
 """Its depth over the expected one, or the other way round, at most."""
+_EVEN_STEPS: Final = 1.4
+"""Two steps along the spine, one over the other, at most, if both are of one level."""
+_TURNS_ON: Final = 0.75
+"""Part of the turn between the last two steps by which the next one turns on. On 20 annotated films the next
+body then lies 0.08 depths from where it is expected (L4 and L5 0.15), 0.11 (0.24) if one goes straight on."""
 _NEAR: Final = 0.4
 """Distance in depths up to which what is seen may be the body that is expected."""
 _NO_LEVEL: Final = np.full(len(LEVELS), -np.log(len(LEVELS)))
@@ -221,12 +226,19 @@ def _readings(looks: FineLooks, finding: CoarseFinding) -> list[FineReading]:
         if not extra:
             break
         readings = _sound([*readings, *extra], BODY_FROM)
-    told = _told(readings)
     places = [body.pose for body in finding.bodies]
     found = [
         reading for reading in readings if any(_near(place, pose_of(reading.points)) for place in places)
     ]
+    told = _without_sacrum(_told(readings), found)
     return _followed(told, found, looks.image.shape, below=lambda: _sacrum_follows(finding, told, looks) == 0)
+
+
+def _without_sacrum(told: list[FineReading], found: Sequence[FineReading]) -> list[FineReading]:
+    """Leave out hardly seen bodies below all others that only the fine network sees: parts of a sacrum."""
+    while told and confidence_of(told[-1]) < SURE_FROM and not any(told[-1] is reading for reading in found):
+        told = told[:-1]
+    return told
 
 
 def _followed(
@@ -266,8 +278,7 @@ def _followed(
     told = sorted([*told, *between], key=lambda r: float(r.points.centre_rc[0]))
     for downwards in (False, True):
         for _ in range(_MOST_FOLLOWING):
-            end, inner = (told[-1], told[-2]) if downwards else (told[0], told[1])
-            body = hardly_seen(_next(end, inner))
+            body = hardly_seen(_next(told if downwards else told[::-1]))
             if body is None or Reason.CUT_BY_BORDER in _doubts(body, shape) or (downwards and not below()):
                 break
             told = [*told, body] if downwards else [body, *told]
@@ -361,20 +372,37 @@ def _beyond(readings: Sequence[FineReading], shape: tuple[int, ...]) -> list[Bod
     if len(readings) < 2:
         return []
     poses = []
-    for end, inner in ((readings[0], readings[1]), (readings[-1], readings[-2])):
-        pose = _next(end, inner)
+    for row in (readings[::-1], readings):
+        pose = _next(row)
         if (pose.centre_rc > 0).all() and (pose.centre_rc < np.array(shape)).all():
             poses.append(pose)
     return poses
 
 
-def _next(end: FineReading, inner: FineReading) -> BodyPose:
-    """Pose of the body that follows `end` as `end` follows `inner`."""
-    pose, other = pose_of(end.points), pose_of(inner.points)
-    back = 2 * pose.backward_rc - other.backward_rc
+def _next(row: Sequence[FineReading]) -> BodyPose:
+    """Pose of the body that follows the last of a row of at least two, as that follows those before it.
+
+    The spine turns on as it turned there: most at L5, which lies farthest behind the straight step from L4.
+    """
+    end, inner = (pose_of(reading.points) for reading in (row[-1], row[-2]))
+    back = 2 * end.backward_rc - inner.backward_rc
     # Bodies grow from the neck down by 3 to 4 % a level; the film's own step may be off by more.
-    growth = float(np.clip(pose.depth_px / other.depth_px, 0.93, 1.07))
-    return BodyPose(2 * pose.centre_rc - other.centre_rc, back / np.linalg.norm(back), pose.depth_px * growth)
+    growth = float(np.clip(end.depth_px / inner.depth_px, 0.93, 1.07))
+    step = end.centre_rc - inner.centre_rc
+    if len(row) > 2:
+        step = _turned(step, inner.centre_rc - row[-3].points.centre_rc)
+    return BodyPose(end.centre_rc + step, back / np.linalg.norm(back), end.depth_px * growth)
+
+
+def _turned(step_rc: FloatArray, before_rc: FloatArray) -> FloatArray:
+    """Turn a step on as it turned from the one before it, unless a body is missing between."""
+    ratio = float(np.linalg.norm(step_rc) / max(float(np.linalg.norm(before_rc)), 1e-9))
+    if not 1 / _EVEN_STEPS < ratio < _EVEN_STEPS:
+        return step_rc
+    across = before_rc[0] * step_rc[1] - before_rc[1] * step_rc[0]
+    turn = _TURNS_ON * float(np.arctan2(across, before_rc @ step_rc))
+    cos, sin = np.cos(turn), np.sin(turn)
+    return np.asarray(np.array([[cos, -sin], [sin, cos]]) @ step_rc)
 
 
 def _sacrum_follows(finding: CoarseFinding, readings: Sequence[FineReading], looks: FineLooks) -> float:
@@ -392,7 +420,7 @@ def _sacrum_follows(finding: CoarseFinding, readings: Sequence[FineReading], loo
     places = [replace(pose, centre_rc=finding.sacrum_rc)]
     if len(readings) > 1:
         # A dim L5 is sometimes taken for the sacrum; a body is one wherever its crop is centred.
-        places.append(_next(last, readings[-2]))
+        places.append(_next(readings))
     taken = all(glance.is_body >= _NO_SACRUM_FROM for glance in looks.glances(places))
     return 0.0 if taken else _SACRUM_SURE
 
