@@ -12,6 +12,7 @@ from vertebrometer.anatomy import LEVELS, OVERRULABLE, Reason, SixPoints
 from vertebrometer.phantom import phantom_of
 from vertebrometer.segmentation import bodies, curve
 from vertebrometer.segmentation.close import look_closely
+from vertebrometer.segmentation.coarse import CoarseFinding
 from vertebrometer.segmentation.curve import gaps_between
 from vertebrometer.segmentation.fine import FineReading
 from vertebrometer.segmentation.frames import pose_of
@@ -210,9 +211,25 @@ def test_a_step_over_a_missing_body_says_nothing_of_how_the_spine_turns():
     assert np.array_equal(bodies._next(with_gap).centre_rc, bodies._next(row[2:4]).centre_rc)
 
 
+def finding_of(sacrum_step=None, score=0.9):
+    """What the coarse stage says: no body, but a sacrum so many bodies down the film."""
+    place = None if sacrum_step is None else reading_of(0.9, sacrum_step).points.centre_rc
+    return CoarseFinding(bodies=(), front_right=-1.0, sacrum_rc=place, sacrum_score=score, scale=1.0)
+
+
 def test_below_all_others_only_what_both_networks_see_is_told_though_hardly_seen():
     told = spine_of([0.9, 0.9, 0.9, 0.3])
-    assert bodies._without_sacrum(told, told) == told
-    assert bodies._without_sacrum(told, told[:3]) == told[:3]
+    assert bodies._without_sacrum(told, told, finding_of()) == told
+    assert bodies._without_sacrum(told, told[:3], finding_of()) == told[:3]
     sure = spine_of([0.3, 0.9, 0.9, 0.9])
-    assert bodies._without_sacrum(sure, []) == sure
+    assert bodies._without_sacrum(sure, [], finding_of()) == sure
+
+
+@pytest.mark.parametrize(
+    ("sure", "sacrum_step", "score", "counted"),
+    [(0.55, 3, 0.9, 3), (0.55, 4, 0.9, 4), (0.55, 3, 0.2, 4), (0.85, 3, 0.9, 4)],
+)
+def test_where_the_sacrum_is_seen_a_body_must_be_surely_seen(sure, sacrum_step, score, counted):
+    told = spine_of([0.9, 0.9, 0.9, sure])
+    kept = bodies._without_sacrum(told, told[:3], finding_of(sacrum_step, score))
+    assert len(kept) == counted
