@@ -3,7 +3,8 @@
     python benchmarks/missing_bodies.py --truth truth.json [--leave-out NAME...] [--most 6]
 
 Takes bodies away from the truth of each film (the form that ``vertebrometer phantom`` writes), scatters the
-corners of the others a little, and asks how many are missing and where they should lie. No film is read.
+corners of the others a little, and asks how many are missing and where they should lie. A second table tells
+how far from its place the body beyond an end of a row is expected. No film is read.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from vertebrometer.anatomy import Facing, FilmTruth, SixPoints, level_rank, read_truth
 from vertebrometer.phantom import mirrored
-from vertebrometer.segmentation.curve import gaps_between
+from vertebrometer.segmentation.curve import following, gaps_between
 from vertebrometer.segmentation.frames import BodyPose, pose_of
 
 SCATTER = 0.03
@@ -45,6 +46,15 @@ def main() -> None:
             place = f"{np.nanmean(away):.3f} | {100 * np.nanmean(deep):.1f} %" if missing else "- | -"
             share = f"{100 * right.mean():.1f} % | {100 * clear.mean():.0f} %"
             print(f"| {missing} | {len(rows)} | {share} | {sure} | {place} |")
+    print(
+        "\n| the next body | bodies | off, depths: from three | largest | from two (straight on) | largest |"
+    )
+    print("|---" * 6 + "|")
+    for title, rows_of in ENDS.items():
+        off = np.array([row for spine in spines for row in rows_of(spine)])
+        far, farthest = off.mean(axis=0), off.max(axis=0)
+        places = (f"{far[n]:.3f} | {farthest[n]:.2f}" for n in range(2))
+        print(f"| {title} | {len(off)} | {' | '.join(places)} |")
 
 
 def poses(truth: FilmTruth, rng: np.random.Generator) -> list[BodyPose]:
@@ -74,6 +84,28 @@ def asked(spine: list[BodyPose], missing: int) -> list[tuple[bool, bool, float, 
                 deep.append(abs(expected.depth_px / true.depth_px - 1))
         rows.append((right, gap.clear, mean(away), mean(deep)))
     return rows
+
+
+def beyond(spine: list[BodyPose]) -> list[tuple[float, float]]:
+    """How far, in depths, each body lies from where the three, and the two, before it expect it."""
+    rows = []
+    for number in range(3, len(spine)):
+        true = spine[number]
+        before = spine[number - 3 : number]
+        rows.append(tuple(apart(following(row), true) for row in (before, before[1:])))
+    return rows
+
+
+def apart(expected: BodyPose, true: BodyPose) -> float:
+    """Distance of the centres in depths of the true body."""
+    return float(np.linalg.norm(expected.centre_rc - true.centre_rc)) / true.depth_px
+
+
+ENDS = {
+    "downwards": beyond,
+    "downwards, the last one": lambda spine: beyond(spine)[-1:],
+    "upwards": lambda spine: beyond(spine[::-1]),
+}
 
 
 def mean(values: list[float]) -> float:

@@ -13,9 +13,9 @@ from vertebrometer.phantom import phantom_of
 from vertebrometer.segmentation import bodies, curve
 from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.coarse import CoarseFinding
-from vertebrometer.segmentation.curve import gaps_between
+from vertebrometer.segmentation.curve import following, gaps_between
 from vertebrometer.segmentation.fine import FineReading
-from vertebrometer.segmentation.frames import pose_of
+from vertebrometer.segmentation.frames import BodyPose, pose_of
 
 
 @pytest.fixture(scope="module")
@@ -179,36 +179,32 @@ def test_what_does_not_follow_as_a_body_should_is_not_told(doubtful):
 
 
 def lordosis(count, turn_deg, step=1.05):
-    """Bodies whose steps turn evenly towards the back, each 100 px deep."""
-    centre, angle, readings = np.array([200.0, 600.0]), np.deg2rad(-30.0), []
-    for number in range(count):
+    """Poses of bodies whose steps turn evenly towards the back, each 100 px deep."""
+    centre, angle, poses = np.array([200.0, 600.0]), np.deg2rad(-30.0), []
+    for _ in range(count):
         down = np.array([np.cos(angle), np.sin(angle)])
-        back = np.array([-down[1], down[0]])
-        corner = [
-            40 * d * down + 50 * b * back for d, b in ((-1, -1), (-1, 0), (-1, 1), (1, 1), (1, 0), (1, -1))
-        ]
-        readings.append(replace(reading_of(0.9, number), points=SixPoints(centre + np.array(corner))))
+        poses.append(BodyPose(centre, np.array([-down[1], down[0]]), 100.0))
         centre = centre + 100 * step * down
         angle += np.deg2rad(turn_deg)
-    return readings
+    return poses
 
 
 @pytest.mark.parametrize("turn_deg", [-10, 0, 14, 30])
 def test_the_next_body_is_expected_where_the_spine_turns_on(turn_deg):
     *row, body = lordosis(5, turn_deg)
-    off = np.linalg.norm(bodies._next(row).centre_rc - body.points.centre_rc) / 100
-    straight = np.linalg.norm(bodies._next(row[-2:]).centre_rc - body.points.centre_rc) / 100
+    off = np.linalg.norm(following(row).centre_rc - body.centre_rc) / 100
+    straight = np.linalg.norm(following(row[-2:]).centre_rc - body.centre_rc) / 100
     assert off < 0.3 * straight + 0.01
     assert off < 0.15
-    # The last body follows upwards, too.
+    # The first body follows upwards, too.
     first, *others = lordosis(5, turn_deg)
-    assert np.linalg.norm(bodies._next(others[::-1]).centre_rc - first.points.centre_rc) < 15
+    assert np.linalg.norm(following(others[::-1]).centre_rc - first.centre_rc) < 15
 
 
 def test_a_step_over_a_missing_body_says_nothing_of_how_the_spine_turns():
     row = lordosis(6, 14)
     with_gap = [row[0], row[2], row[3]]
-    assert np.array_equal(bodies._next(with_gap).centre_rc, bodies._next(row[2:4]).centre_rc)
+    assert np.array_equal(following(with_gap).centre_rc, following(row[2:4]).centre_rc)
 
 
 def finding_of(sacrum_step=None, score=0.9):

@@ -14,7 +14,7 @@ from vertebrometer.geometry import polygon_area
 from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.coarse import CoarseFinding, CoarseLooks, find_bodies, first_impression
 from vertebrometer.segmentation.coarse_view import COARSE_PIXEL_MM, coarse_contrast, resampled
-from vertebrometer.segmentation.curve import Gap, gaps_between, guessed
+from vertebrometer.segmentation.curve import Gap, following, gaps_between, guessed
 from vertebrometer.segmentation.fine import FineLooks, FineReading, Glance
 from vertebrometer.segmentation.frames import BodyPose, downward, pose_of
 from vertebrometer.segmentation.naming import name_levels
@@ -45,11 +45,6 @@ _FOLLOWING_FROM: Final = 0.5
 """Chance of a body from which a hardly seen one may follow the others."""
 _FOLLOWING_SIZE: Final = 1.25
 """Its depth over the expected one, or the other way round, at most."""
-_EVEN_STEPS: Final = 1.4
-"""Two steps along the spine, one over the other, at most, if both are of one level."""
-_TURNS_ON: Final = 0.75
-"""Part of the turn between the last two steps by which the next one turns on. On 20 annotated films the next
-body then lies 0.08 depths from where it is expected (L4 and L5 0.15), 0.11 (0.24) if one goes straight on."""
 _NEAR: Final = 0.4
 """Distance in depths up to which what is seen may be the body that is expected."""
 _NO_LEVEL: Final = np.full(len(LEVELS), -np.log(len(LEVELS)))
@@ -60,7 +55,7 @@ _NO_SACRUM_FROM: Final = 0.5
 33 sacra of 50 phantoms one reached it, of 26 on real films none, but a dim L5 that was taken for one did."""
 _NOT_SACRUM_FROM: Final = 0.7
 """Confidence from which only the fine network need see a body where the coarse one sees the sacrum: L5 of
-projections and of films of another hospital had 0.80 to 0.92 there, the sacrum up to 0.55, but for one 0.78."""
+projections and of films of another hospital had 0.80 to 0.92 there, sacra up to 0.55, but for one 0.78."""
 _ON_SACRUM: Final = 0.6
 """Depths from the sacrum's place within which what looks like a body is a part of it."""
 _SACRUM_SURE: Final = 0.99
@@ -400,29 +395,8 @@ def _beyond(readings: Sequence[FineReading], shape: tuple[int, ...]) -> list[Bod
 
 
 def _next(row: Sequence[FineReading]) -> BodyPose:
-    """Pose of the body that follows the last of a row of at least two, as that follows those before it.
-
-    The spine turns on as it turned there: most at L5, which lies farthest behind the straight step from L4.
-    """
-    end, inner = (pose_of(reading.points) for reading in (row[-1], row[-2]))
-    back = 2 * end.backward_rc - inner.backward_rc
-    # Bodies grow from the neck down by 3 to 4 % a level; the film's own step may be off by more.
-    growth = float(np.clip(end.depth_px / inner.depth_px, 0.93, 1.07))
-    step = end.centre_rc - inner.centre_rc
-    if len(row) > 2:
-        step = _turned(step, inner.centre_rc - row[-3].points.centre_rc)
-    return BodyPose(end.centre_rc + step, back / np.linalg.norm(back), end.depth_px * growth)
-
-
-def _turned(step_rc: FloatArray, before_rc: FloatArray) -> FloatArray:
-    """Turn a step on as it turned from the one before it, unless a body is missing between."""
-    ratio = float(np.linalg.norm(step_rc) / max(float(np.linalg.norm(before_rc)), 1e-9))
-    if not 1 / _EVEN_STEPS < ratio < _EVEN_STEPS:
-        return step_rc
-    across = before_rc[0] * step_rc[1] - before_rc[1] * step_rc[0]
-    turn = _TURNS_ON * float(np.arctan2(across, before_rc @ step_rc))
-    cos, sin = np.cos(turn), np.sin(turn)
-    return np.asarray(np.array([[cos, -sin], [sin, cos]]) @ step_rc)
+    """Pose of the body that follows the last of a row of at least two."""
+    return following([pose_of(reading.points) for reading in row[-3:]])
 
 
 def _sacrum_follows(finding: CoarseFinding, readings: Sequence[FineReading], looks: FineLooks) -> float:
