@@ -35,8 +35,8 @@ exactly than annotated ones, so the limit is set lower: two missing bodies."""
 _EVEN_STEPS: Final = 1.4
 """Two steps along the spine, one over the other, at most, if both are of one level."""
 _TURNS_ON: Final = 0.75
-"""Part of the turn between the last two steps by which the next one turns on: nearest, of 0, 0.5, 0.75 and 1, to
-the bodies of 20 annotated films; ``benchmarks/missing_bodies.py`` tells how far from them it leads."""
+"""Part of the turn between the last two steps by which the next one turns on: of 0, 0.5, 0.75 and 1 it leads
+nearest to the bodies of 20 annotated films, which ``benchmarks/missing_bodies.py`` measures."""
 _USUAL_STEP: Final = (0.7, 1.35)
 """Least and largest distance of the centres of neighbours, in depths of a body."""
 
