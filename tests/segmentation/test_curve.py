@@ -207,25 +207,44 @@ def test_a_step_over_a_missing_body_says_nothing_of_how_the_spine_turns():
     assert np.array_equal(following(with_gap).centre_rc, following(row[2:4]).centre_rc)
 
 
-def finding_of(sacrum_step=None, score=0.9):
+class Looks:
+    """A fine network that sees one body, wherever it looks."""
+
+    def __init__(self, reading):
+        self.reading = reading
+
+    def glances(self, poses):
+        return [self.reading for _ in poses]
+
+    def readings(self, poses):
+        return [self.reading for _ in poses]
+
+
+def finding_of(sacrum_step, score=0.9):
     """What the coarse stage says: no body, but a sacrum so many bodies down the film."""
-    place = None if sacrum_step is None else reading_of(0.9, sacrum_step).points.centre_rc
+    place = reading_of(0.9, sacrum_step).points.centre_rc
     return CoarseFinding(bodies=(), front_right=-1.0, sacrum_rc=place, sacrum_score=score, scale=1.0)
 
 
-def test_below_all_others_only_what_both_networks_see_is_told_though_hardly_seen():
-    told = spine_of([0.9, 0.9, 0.9, 0.3])
-    assert bodies._without_sacrum(told, told, finding_of()) == told
-    assert bodies._without_sacrum(told, told[:3], finding_of()) == told[:3]
-    sure = spine_of([0.3, 0.9, 0.9, 0.9])
-    assert bodies._without_sacrum(sure, [], finding_of()) == sure
-
-
 @pytest.mark.parametrize(
-    ("sure", "sacrum_step", "score", "counted"),
-    [(0.55, 3, 0.9, 3), (0.55, 4, 0.9, 4), (0.55, 3, 0.2, 4), (0.85, 3, 0.9, 4)],
+    ("sure", "sacrum_step", "score", "told"),
+    [
+        (0.3, 8, 0.9, False),  # hardly seen
+        (0.55, 8, 0.9, True),
+        (0.55, 3, 0.9, False),  # the sacrum lies here
+        (0.55, 3, 0.2, True),  # hardly a sacrum
+        (0.85, 3, 0.9, True),  # a body that was taken for the sacrum
+    ],
 )
-def test_where_the_sacrum_is_seen_a_body_must_be_surely_seen(sure, sacrum_step, score, counted):
-    told = spine_of([0.9, 0.9, 0.9, sure])
-    kept = bodies._without_sacrum(told, told[:3], finding_of(sacrum_step, score))
-    assert len(kept) == counted
+def test_where_the_spine_turns_on_below_a_body_must_be_surely_seen(sure, sacrum_step, score, told):
+    reading = reading_of(sure, 3)
+    seen = bodies._surely_below([reading.pose], Looks(reading), finding_of(sacrum_step, score))
+    assert seen == ([reading] if told else [])
+
+
+def test_no_second_look_is_taken_at_the_same_place_but_in_a_crop_of_another_size():
+    pose = reading_of(0.9, 3).pose
+    near, off, larger = pose.moved(shift=(0.1, 0)), pose.moved(shift=(0.3, 0)), pose.moved(zoom=0.8)
+    assert bodies._new([near], [pose]) == []
+    assert bodies._new([near], [pose], apart=0.08) == [near]
+    assert bodies._new([off, off, larger], [pose]) == [off, larger]

@@ -56,6 +56,9 @@ _NO_SACRUM_FROM: Final = 0.5
 _NOT_SACRUM_FROM: Final = 0.7
 """Confidence from which only the fine network need see a body where the coarse one sees the sacrum: L5 of
 projections and of films of another hospital had 0.80 to 0.92 there, sacra up to 0.55, but for one 0.78."""
+_BENT_APART: Final = 0.08
+"""Depths from other looks beyond which one is taken where the spine turns on: by the sacrum a look that is
+a fifth of a depth off sees no body."""
 _ON_SACRUM: Final = 0.6
 """Depths from the sacrum's place within which what looks like a body is a part of it."""
 _SACRUM_SURE: Final = 0.99
@@ -203,24 +206,24 @@ def _readings(looks: FineLooks, finding: CoarseFinding) -> list[FineReading]:
     readings = _sound(looks.readings(tried), BODY_FROM)
     for _ in range(_CLIMBS):
         sure = [reading for reading in readings if confidence_of(reading) >= SURE_FROM]
-        missed: list[BodyPose] = []
-        for pose in [
-            *_between(readings),
-            *_between(sure),
-            *_beyond(readings, looks.image.shape),
-            *_beyond(sure, looks.image.shape),
-        ]:
-            if _is_new(pose, [*tried, *missed]):
-                missed.append(pose)
-        tried += missed
-        promising = [
-            pose
-            for pose, glance in zip(missed, looks.glances(missed), strict=True)
-            if glance.is_body >= PROMISING_FROM
-        ]
+        missed = _new(
+            [
+                *_between(readings),
+                *_between(sure),
+                *_beyond(readings, looks.image.shape),
+                *_beyond(sure, looks.image.shape),
+            ],
+            tried,
+        )
+        bent = _new(
+            [*_below(readings, looks.image.shape), *_below(sure, looks.image.shape)],
+            [*tried, *missed],
+            apart=_BENT_APART,
+        )
+        tried += [*missed, *bent]
         extra = [
             reading
-            for reading in _sound(looks.readings(promising), EXTRA_FROM)
+            for reading in [*_looked_for(missed, looks), *_surely_below(bent, looks, finding)]
             if _is_better(reading, readings)
         ]
         if not extra:
@@ -230,24 +233,31 @@ def _readings(looks: FineLooks, finding: CoarseFinding) -> list[FineReading]:
     found = [
         reading for reading in readings if any(_near(place, pose_of(reading.points)) for place in places)
     ]
-    told = _without_sacrum(_told(readings), found, finding)
+    told = _told(readings)
     return _followed(told, found, looks.image.shape, below=lambda: _sacrum_follows(finding, told, looks) == 0)
 
 
-def _without_sacrum(
-    told: list[FineReading], found: Sequence[FineReading], finding: CoarseFinding
-) -> list[FineReading]:
-    """Leave out what only the fine network takes for a body below all others: a part of the sacrum.
+def _looked_for(poses: Sequence[BodyPose], looks: FineLooks) -> list[FineReading]:
+    """Read what looks like a body at poses where the coarse stage saw none."""
+    promising = [
+        pose
+        for pose, glance in zip(poses, looks.glances(poses), strict=True)
+        if glance.is_body >= PROMISING_FROM
+    ]
+    return _sound(looks.readings(promising), EXTRA_FROM)
 
-    It is told where it is surely seen, and more surely where the coarse network sees the sacrum: that takes a
-    dim L5 for one at times.
+
+def _surely_below(poses: Sequence[BodyPose], looks: FineLooks, finding: CoarseFinding) -> list[FineReading]:
+    """Read what is surely a body at poses below all others, where the first piece of a sacrum looks like one.
+
+    More surely where the coarse network sees the sacrum: that takes a dim L5 for one at times.
     """
-    while told and not any(told[-1] is reading for reading in found):
-        wanted = _NOT_SACRUM_FROM if _on_sacrum(pose_of(told[-1].points), finding) else SURE_FROM
-        if confidence_of(told[-1]) >= wanted:
-            break
-        told = told[:-1]
-    return told
+    return [
+        reading
+        for reading in _looked_for(poses, looks)
+        if confidence_of(reading)
+        >= (_NOT_SACRUM_FROM if _on_sacrum(pose_of(reading.points), finding) else SURE_FROM)
+    ]
 
 
 def _on_sacrum(pose: BodyPose, finding: CoarseFinding) -> bool:
@@ -348,13 +358,17 @@ def _nearest(pose: BodyPose, readings: Sequence[FineReading]) -> FineReading | N
     return max(near, key=confidence_of, default=None)
 
 
-def _is_new(pose: BodyPose, tried: Sequence[BodyPose]) -> bool:
-    """Whether no look was taken yet within a fifth of a depth of here, in a crop of about this size."""
-    return all(
-        float(np.linalg.norm(pose.centre_rc - other.centre_rc)) > 0.2 * pose.depth_px
-        or not 0.85 < pose.depth_px / other.depth_px < 1.18
-        for other in tried
-    )
+def _new(poses: Sequence[BodyPose], tried: Sequence[BodyPose], apart: float = 0.2) -> list[BodyPose]:
+    """Those where no look was taken yet within so many depths of here, in a crop of about this size."""
+    new: list[BodyPose] = []
+    for pose in poses:
+        if all(
+            float(np.linalg.norm(pose.centre_rc - other.centre_rc)) > apart * pose.depth_px
+            or not 0.85 < pose.depth_px / other.depth_px < 1.18
+            for other in [*tried, *new]
+        ):
+            new.append(pose)
+    return new
 
 
 def _sound(readings: Sequence[FineReading], least: float) -> list[FineReading]:
@@ -383,15 +397,19 @@ def _steps(readings: Sequence[FineReading]) -> list[int]:
 
 
 def _beyond(readings: Sequence[FineReading], shape: tuple[int, ...]) -> list[BodyPose]:
-    """Poses of the next body above the first and below the last, where they lie on the film."""
+    """Poses of the next body above the first and below the last, straight on, where they lie on the film."""
     if len(readings) < 2:
         return []
-    poses = []
-    for row in (readings[::-1], readings):
-        pose = _next(row)
-        if (pose.centre_rc > 0).all() and (pose.centre_rc < np.array(shape)).all():
-            poses.append(pose)
-    return poses
+    return _on_film([_next(readings[1::-1]), _next(readings[-2:])], shape)
+
+
+def _below(readings: Sequence[FineReading], shape: tuple[int, ...]) -> list[BodyPose]:
+    """Pose of the next body below the last, where the spine turns on as it turned before: L5 lies there."""
+    return _on_film([_next(readings)], shape) if len(readings) > 2 else []
+
+
+def _on_film(poses: Sequence[BodyPose], shape: tuple[int, ...]) -> list[BodyPose]:
+    return [pose for pose in poses if (pose.centre_rc > 0).all() and (pose.centre_rc < np.array(shape)).all()]
 
 
 def _next(row: Sequence[FineReading]) -> BodyPose:
@@ -413,8 +431,9 @@ def _sacrum_follows(finding: CoarseFinding, readings: Sequence[FineReading], loo
         return 0.0
     places = [replace(pose, centre_rc=finding.sacrum_rc)]
     if len(readings) > 1:
-        # A dim L5 is sometimes taken for the sacrum; a body is one wherever its crop is centred.
-        places.append(_next(readings))
+        # A dim L5 is sometimes taken for the sacrum; a body is one wherever its crop is centred. The first
+        # piece of a sacrum looks like one too, but not where the spine would go straight on.
+        places.append(_next(readings[-2:]))
     taken = all(glance.is_body >= _NO_SACRUM_FROM for glance in looks.glances(places))
     return 0.0 if taken else _SACRUM_SURE
 
