@@ -80,7 +80,7 @@ def asked(spine: list[BodyPose], missing: int) -> list[tuple[bool, bool, float, 
         away, deep = [], []
         if right:
             for expected, true in zip(gap.expected, spine[first : first + missing], strict=True):
-                away.append(float(np.linalg.norm(expected.centre_rc - true.centre_rc)) / true.depth_px)
+                away.append(apart(expected, true))
                 deep.append(abs(expected.depth_px / true.depth_px - 1))
         rows.append((right, gap.clear, mean(away), mean(deep)))
     return rows
