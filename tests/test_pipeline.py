@@ -98,6 +98,21 @@ def test_noise_is_not_measured():
     assert not by_index(report)
 
 
+@pytest.mark.parametrize("quarters", [1, 3])
+def test_a_film_on_its_side_is_refused_with_the_way_out(quarters):
+    image = np.ascontiguousarray(np.rot90(lumbar().radiograph.image, quarters))
+    report = measurer().measure(Radiograph(image=image))
+    assert not report.quality.usable
+    assert Reason.LIES_ON_ITS_SIDE in report.quality.reasons
+    assert "turn it by 90 degrees" in report.quality.message
+    assert Reason.LIES_ON_ITS_SIDE not in plain_report().quality.reasons
+
+
+def test_noise_does_not_lie_on_its_side():
+    noise = np.random.default_rng(3).random((900, 700), dtype=np.float32)
+    assert Reason.LIES_ON_ITS_SIDE not in measurer().measure(Radiograph(image=noise)).quality.reasons
+
+
 def test_a_pinned_name_moves_all_names():
     pinned = Measurer(MeasureSettings(levels={1: "T8"})).measure(lumbar().radiograph)
     assert [body.level for body in pinned.vertebrae][:3] == ["T8", "T9", "T10"]

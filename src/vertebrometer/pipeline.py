@@ -12,11 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from vertebrometer.anatomy import OVERRULABLE, Facing
+from vertebrometer.anatomy import OVERRULABLE, Facing, Reason
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import WeightsError
-from vertebrometer.quality import film_reasons
+from vertebrometer.quality import REFUSING, film_reasons
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
 from vertebrometer.runtime import OnnxPredictor, open_weights, shipped_weights
@@ -29,7 +29,7 @@ POINTS_WEIGHTS: Final = "points"
 CORNERS_WEIGHTS: Final = "corners"
 
 _TRUSTED: Final = 2.5
-"""Sum of confidences from which the bodies themselves say that bone is bright."""
+"""Sum of confidences from which the bodies themselves say that bone is bright, or that a film is upright."""
 
 _CALIBRATION_FILE: Final = Path(__file__).parent / "data" / "calibration.json"
 """Written by ``python benchmarks/calibrate.py`` from films that nothing was trained on."""
@@ -119,6 +119,15 @@ class Measurer:
         other = self.segment(negative)
         return (negative, other) if _trust(other) > 1.5 * _trust(found) + 0.5 else (radiograph, found)
 
+    def _lies_on_its_side(self, radiograph: Radiograph) -> bool:
+        """Whether a film turned by a quarter shows a spine: either way, for one on its head is seen too."""
+        row, col = radiograph.pixel_rc
+        turned = replace(
+            radiograph, image=np.ascontiguousarray(np.rot90(radiograph.image)), spacing=None, aspect=col / row
+        )
+        found = self.segment(turned)
+        return _trust(found) >= _TRUSTED and not REFUSING.intersection(film_reasons(turned, found))
+
     def measure(self, radiograph: Radiograph, *, sha256: str = "") -> FilmReport:
         """Measure one film.
 
@@ -132,6 +141,8 @@ class Measurer:
         started = time.perf_counter()
         radiograph, found = self._rightly_polar(radiograph)
         reasons = film_reasons(radiograph, found)
+        if REFUSING.intersection(reasons) and self._lies_on_its_side(radiograph):
+            reasons = (*reasons, Reason.LIES_ON_ITS_SIDE)
         settings = settings_as_dict(self.settings)
         return measured_report(
             found.vertebrae,

@@ -14,6 +14,8 @@ LEAST_BODIES: Final = 3
 """Equation 1 needs three bodies; a film with fewer tells nothing."""
 LEAST_CONFIDENCE: Final = 0.45
 """Median confidence of bodies below which a film counts as no lateral spine."""
+REFUSING: Final = frozenset({Reason.NO_BODIES_FOUND, Reason.NOT_A_LATERAL_SPINE, Reason.TOO_FEW_BODIES})
+"""Reasons that leave a film without any value."""
 
 
 def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, ...]:

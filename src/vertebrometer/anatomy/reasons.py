@@ -30,6 +30,7 @@ class Reason(StrEnum):
     EXCLUDED_BY_READER = "excluded_by_reader"
     INTERVAL_TOO_WIDE = "interval_too_wide"
     NOT_SEEN = "not_seen"
+    LIES_ON_ITS_SIDE = "lies_on_its_side"
 
 
 _WORDS: dict[Reason, str] = {
@@ -54,6 +55,7 @@ _WORDS: dict[Reason, str] = {
     Reason.EXCLUDED_BY_READER: "a reader took it out",
     Reason.INTERVAL_TOO_WIDE: "its compression is less sure than two readers are of one another",
     Reason.NOT_SEEN: "it is not seen; its outline only shows where its neighbours expect it",
+    Reason.LIES_ON_ITS_SIDE: "the film lies on its side: turn it by 90 degrees, head up, and measure again",
 }
 
 OVERRULABLE: tuple[Reason, ...] = tuple(reason for reason in Reason if reason is not Reason.NOT_SEEN)
