@@ -28,6 +28,9 @@ from vertebrometer.types import FloatArray, GrayImage, PointsRC
 
 DISC = 0.22
 """Tissue above and below a body that takes up what its endplates move unevenly, in heights of the body."""
+ENDPLATE = 0.05
+"""Heights of the body on either side of each endplate that move as one with it: its bone keeps its thickness,
+and an edge that lies a pixel or two beside the annotated corner moves as the corner does."""
 MAP_STEP = 4
 """Pixels between the points whose way is computed."""
 WIDEST = MeasureSettings().widest_points
@@ -196,26 +199,27 @@ class Step:
         old, new = self._knots(back)
         fro, to = (old, new) if forward else (new, old)
         out = down + to[0] - fro[0]
-        for upper in range(3):
+        for upper in range(len(fro) - 1):
             share = (down - fro[upper]) / (fro[upper + 1] - fro[upper])
             inside = (share > 0) & (share <= 1)
             out = np.where(inside, to[upper] + share * (to[upper + 1] - to[upper]), out)
-        out = np.where(down > fro[3], down + to[3] - fro[3], out)
+        out = np.where(down > fro[-1], down + to[-1] - fro[-1], out)
         return np.asarray(self.centre_rc + np.stack([back, out], axis=1) @ self.axes)
 
     def _knots(self, back: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Heads of the disc above, endplates, foot of the disc below: before and after, shape (4, n)."""
+        """Head of the disc above, faces of the endplates, foot of the disc below: before, after, (6, n)."""
         sa, _, sp, ip, _, ia = self.six
         front, behind = (sa[1] + ia[1]) / 2, (sp[1] + ip[1]) / 2
         along = (back - front) / (behind - front)
         superior = sa[0] + np.clip(along, -0.3, 1.3) * (sp[0] - sa[0])
         inferior = ia[0] + np.clip(along, -0.3, 1.3) * (ip[0] - ia[0])
-        disc = DISC * float(np.mean([ia[0] - sa[0], ip[0] - sp[0]]))
-        old = np.stack([superior - disc, superior, inferior, inferior + disc])
+        height = float(np.mean([ia[0] - sa[0], ip[0] - sp[0]]))
+        faces = np.array([-DISC, -ENDPLATE, ENDPLATE])[:, None] * height
+        old = np.concatenate([superior + faces, inferior - faces[::-1]])
         falls, rises = (uneven(along, at) for at in (self.superior, self.inferior))
         whole = float(np.mean(self.superior)), float(np.mean(self.inferior))
-        new = np.stack([old[0] + whole[0], old[1] + falls, old[2] - rises, old[3] - whole[1]])
-        return old, new
+        moves = [np.full_like(falls, whole[0]), falls, falls, -rises, -rises, np.full_like(rises, -whole[1])]
+        return old, old + np.stack(moves)
 
 
 def uneven(along: FloatArray, at: Sequence[float]) -> FloatArray:

@@ -42,6 +42,32 @@ def test_a_film_shows_the_endplates_of_a_box_where_the_truth_has_them(box):
     assert (lower - upper) * 0.3 == pytest.approx(BODY_MM[0], abs=0.4)
 
 
+def test_moved_sides_change_what_the_film_shows_but_neither_its_truth_nor_its_mean(box):
+    plain, truth = project(box, PLAIN)
+    body = next(b for b in truth.bodies if b.level == "L2")
+    offs = []
+    for seed in range(8):
+        settings = dataclasses.replace(PLAIN, seed=seed, sides_mm=1.0)
+        moved, same_truth = project(box, settings)
+        for one, other in zip(truth.bodies, same_truth.bodies, strict=True):
+            assert np.array_equal(one.points.points_rc, other.points.points_rc)
+        upper, lower = _edges(moved.image, truth, "L2", 0.5)
+        offs.append((upper - body.points.points_rc[1, 0], lower - body.points.points_rc[4, 0]))
+    assert np.abs(np.mean(offs)) < 1.0
+    assert np.std(offs) > 0.2
+    still = project(box, dataclasses.replace(PLAIN, sides_mm=0.0))[0]
+    assert np.array_equal(still.image, plain.image)
+
+
+def test_films_of_many_are_other_films_with_moved_sides_and_the_same_spines(box):
+    still, moved = (list(projected_films([box], 2, 5, sides_mm=mm)) for mm in (0.0, 1.3))
+    for (one, true), (other, same) in zip(still, moved, strict=True):
+        assert one.image.shape == other.image.shape
+        assert not np.array_equal(one.image, other.image)
+        assert [b.level for b in true.bodies] == [b.level for b in same.bodies]
+        assert np.array_equal(true.bodies[0].points.points_rc, same.bodies[0].points.points_rc)
+
+
 def test_a_wedge_of_40_percent_is_one_in_the_truth_and_on_the_film(box):
     wedge = Crush(level="L2", kind="wedge", anterior=0.4, middle=0.2, posterior=0.0, kyphosis_share=0.0)
     radiograph, truth = project(box, dataclasses.replace(PLAIN, crushes=(wedge,)))

@@ -30,6 +30,12 @@ _WORK_MM: Final = 0.5
 """Pixel of the line integrals; the scan itself is no finer than 1 mm."""
 _SLICE_MM: Final = 2.0
 _MAP_MM: Final = 1.0
+SIDE_MM: Final = 16.0
+"""From the mid-sagittal plane to near the side of a lumbar body."""
+_FARTHEST: Final = 1.5
+"""Times `SIDE_MM` beyond which the sides are moved no farther."""
+_GRAIN_MM: Final = 12.0
+"""Over which the movement of the sides changes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,8 +132,10 @@ def _line_integral(
     soft, bone = attenuation(hu, bone_lift=settings.bone_lift, bone_gain=settings.bone_gain)
     changed = bool((np.abs(denser - 1) > 1e-3).any())
     total = np.zeros((rows, cols), dtype=np.float32)
-    fields = np.dstack([source, denser]) if changed else source
+    sides = _Sides.of(spine, settings, source)
     for number, place in enumerate(places_mm):
+        own = source if sides is None else source + sides.shift(place)
+        fields = np.dstack([own, denser]) if changed else own
         at = _warped(fields, geometry, place, corner, (rows, cols))
         if changed:
             total += _sampled(soft[..., number], at) + _sampled(bone[..., number], at) * at[..., 2]
@@ -135,6 +143,48 @@ def _line_integral(
             total += _sampled(soft[..., number] + bone[..., number], at)
     cover = _cover(spine, _warped(source, geometry, spine.middle_mm, corner, (rows, cols)))
     return total * np.float32(thick_mm), cover
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sides:
+    """Moves what lies beside the mid-sagittal plane, so that one spine stands for many.
+
+    Truth lies in the mid-sagittal section, while a film shows the rims of both sides as well. How these lie
+    to it differs from person to person; a network that sees few persons learns it for each of them.
+    """
+
+    both: NDArray[np.float32]
+    """Movement that both sides share, in voxels at `SIDE_MM`, on the grid of the spine as shown."""
+    against: NDArray[np.float32]
+    """Movement that is opposite on the other side."""
+    middle_mm: NDArray[np.float32]
+    """Left-right place of the mid-sagittal section."""
+
+    @classmethod
+    def of(
+        cls, spine: SpineVolume, settings: ProjectionSettings, source: NDArray[np.float32]
+    ) -> _Sides | None:
+        """Draw a movement; none where none is asked for."""
+        if settings.sides_mm <= 0:
+            return None
+        rng = np.random.default_rng([settings.seed, 2])
+        shape = source.shape[:2]
+        voxels = settings.sides_mm / np.array(spine.spacing_mm[:2])
+        both, against = (
+            np.stack([smooth_noise(rng, shape, _GRAIN_MM / _MAP_MM) for _ in range(2)], axis=-1) * voxels
+            for _ in range(2)
+        )
+        # A spine that bends sideways has its bodies' middles in several planes.
+        rows = [body.points.centre_rc[0] for body in spine.bodies]
+        middle = np.interp(
+            source[..., 0] * spine.spacing_mm[0], rows, [body.slice_mm for body in spine.bodies]
+        )
+        return cls(*(each.astype(np.float32) for each in (both, against, middle)))
+
+    def shift(self, place_mm: float) -> NDArray[np.float32]:
+        """Movement in one slice: nothing in the middle, and little near it."""
+        aside = np.clip((place_mm - self.middle_mm) / SIDE_MM, -_FARTHEST, _FARTHEST)[..., None]
+        return np.asarray(aside**2 * self.both + aside * np.abs(aside) * self.against, dtype=np.float32)
 
 
 def _slices(spine: SpineVolume) -> tuple[NDArray[np.int16], FloatArray, float]:

@@ -42,6 +42,8 @@ class ProjectionSettings:
     """How far each body leans forward against the one below it; empty means not at all."""
     discs_mm: tuple[float, ...] = ()
     shape_noise_mm: float = 0.0
+    sides_mm: float = 0.0
+    """How far, as an SD, what lies `SIDE_MM` beside the mid-sagittal plane is moved against it."""
     bone_gain: float = 1.0
     """Bone against the scan: below one for osteoporosis."""
     bone_lift: float = 0.9

@@ -49,6 +49,8 @@ class CtFolder:
     seed: int = 4_000_000
     leave_out: tuple[str, ...] = ()
     """Names of volumes that are never trained on, so that a bench can use them."""
+    sides_mm: float = 0.0
+    """Largest movement of what lies beside the mid-sagittal plane; see `ProjectionSettings`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class SurfaceSpine:
     films: int = 60
     """With each density."""
     seed: int = 5_500_000
+    sides_mm: float = 0.0
+    """As in `CtFolder`."""
 
     def __post_init__(self) -> None:
         if bool(self.files) == bool(self.vertices and self.faces):
@@ -176,10 +180,15 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
             validation += annotated_bank(base / folder.truth, pixel_mm=pixel_mm, only=folder.validation)
     for ct in data.ct:
         # Film n is the same whatever their number is, so a larger bank goes on from a smaller one.
-        key = ("ct", ct.folder.as_posix(), ct.seed, ct.leave_out, pixel_mm)
+        # Banks that were made before sides could be moved keep their names.
+        sides = (ct.sides_mm,) if ct.sides_mm else ()
+        key = ("ct", ct.folder.as_posix(), ct.seed, ct.leave_out, pixel_mm, *sides)
         training += _kept(bank, key, _Projections(ct, base, pixel_mm), ct.films, data.processes)
     for spine in data.surfaces:
-        own = ("surfaces", settings_as_dict(replace(spine, films=0)), pixel_mm)
+        own_settings = settings_as_dict(replace(spine, films=0))
+        if not spine.sides_mm:
+            own_settings.pop("sides_mm")
+        own = ("surfaces", own_settings, pixel_mm)
         count = spine.films * len(spine.densities)
         training += _kept(bank, own, _Surfaces(spine, base, pixel_mm), count, data.processes)
     return Banks(tuple(training), tuple(validation))
@@ -286,7 +295,7 @@ class _Projections:
 
     def __call__(self, first: int, end: int) -> list[BankFilm]:
         spines = _volumes(self.base / self.ct.folder, self.ct.leave_out)
-        return _projected(spines, first, end, self.ct.seed, self.pixel_mm)
+        return _projected(spines, first, end, self.ct, self.pixel_mm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,15 +306,15 @@ class _Surfaces:
 
     def __call__(self, first: int, end: int) -> list[BankFilm]:
         spines = _of_surfaces(self.spine, self.base / self.spine.folder)
-        return _projected(spines, first, end, self.spine.seed, self.pixel_mm)
+        return _projected(spines, first, end, self.spine, self.pixel_mm)
 
 
 def _projected(
-    spines: Sequence[SpineVolume], first: int, end: int, seed: int, pixel_mm: float
+    spines: Sequence[SpineVolume], first: int, end: int, asked: CtFolder | SurfaceSpine, pixel_mm: float
 ) -> list[BankFilm]:
     from vertebrometer.projection import projected_films  # noqa: PLC0415 (needs nibabel)
 
-    films = projected_films(spines, end, seed, first=first)
+    films = projected_films(spines, end, asked.seed, first=first, sides_mm=asked.sides_mm)
     return [bank_film(film, truth, pixel_mm=pixel_mm, group="ct") for film, truth in films]
 
 
