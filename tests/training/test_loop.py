@@ -31,6 +31,7 @@ from vertebrometer.training import (  # noqa: E402
     fit,
     fixed_batches,
     load_network,
+    loop,
 )
 from vertebrometer.training.loop import learning_rate_at  # noqa: E402
 
@@ -137,6 +138,34 @@ def test_the_point_network_trains_in_bfloat16_too(tmp_path, toy_films):
     )
     assert ended.steps == 16
     assert "train_heat_loss" in (tmp_path / "log.csv").read_text()
+
+
+@pytest.mark.parametrize(("emulated", "kind"), [(True, torch.float32), (False, torch.bfloat16)])
+def test_bfloat16_is_used_only_where_the_cpu_has_it(tmp_path, toy_films, monkeypatch, caplog, emulated, kind):
+    monkeypatch.setattr(loop, "bfloat16_is_emulated", lambda: emulated)
+    config = NetworkConfig(name="points", width=4, depth=2, stem_stride=2)
+    network, kinds = build_network(config), set()
+    convolution = next(layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d))
+    convolution.register_forward_hook(lambda *told: kinds.add(told[2].dtype) if network.training else None)
+    settings = settings_for(tmp_path, network=config, steps_per_epoch=2, batch_size=2, precision="bf16-mixed")
+    crops = toy_films(with_points=True)
+    score = PointScore(fixed_batches(crops, samples=2, batch_size=2, seed=7))
+    fit(network, crops, loss_of=PointLoss(), settings=settings, validate=score, draw=draw_points)
+    assert kinds == {kind}
+    assert ("training in float32" in caplog.text) is emulated
+
+
+@pytest.mark.parametrize("imitated", [True, False])
+def test_imitated_bfloat16_is_told_by_its_time(monkeypatch, imitated):
+    real = torch.nn.functional.conv2d
+
+    def timed(images, kernel, **how):
+        # Slow enough that what else the machine does cannot decide.
+        time.sleep(0.2 if imitated and images.dtype is torch.bfloat16 else 0.02)
+        return real(images.float()[:1, :1], kernel.float()[:1, :1], **how)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", timed)
+    assert loop.bfloat16_is_emulated() is imitated
 
 
 def test_the_best_checkpoint_is_that_of_the_best_score(tmp_path, toy_films):

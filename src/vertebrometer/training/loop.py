@@ -32,6 +32,9 @@ from vertebrometer.training.settings import TrainingSettings
 
 log = logging.getLogger(__name__)
 
+_EMULATED_FROM = 2.5
+"""How many times slower than float32 bfloat16 is only imitated."""
+
 LossOf: TypeAlias = Callable[[Any, Batch], dict[str, Tensor]]
 """From the network's outputs and a batch to named losses; `loss` is made small, the others are logged."""
 
@@ -316,6 +319,29 @@ def on_device(batch: Batch, device: torch.device) -> Batch:
     return moved | {"image": moved["image"].contiguous(memory_format=torch.channels_last)}
 
 
+def bfloat16_is_emulated() -> bool:
+    """Whether a convolution in bfloat16 takes this CPU much longer than one in float32.
+
+    Measured, since what a CPU can do and what torch makes of it go by many names. A CPU with
+    bfloat16 takes at most as long, one that imitates it five to a hundred times as long.
+    """
+    images = torch.zeros(8, 32, 32, 32).contiguous(memory_format=torch.channels_last)
+    kernel = torch.zeros(32, 32, 3, 3)
+
+    def seconds(kind: torch.dtype) -> float:
+        given, weights = images.to(kind), kernel.to(kind)
+        taken = []
+        for _ in range(4):
+            started = time.perf_counter()
+            nn.functional.conv2d(given, weights, padding=1)
+            taken.append(time.perf_counter() - started)
+        # The first call sets things up, and others may wait for a busy machine.
+        return min(taken[1:])
+
+    with torch.no_grad():
+        return seconds(torch.bfloat16) > _EMULATED_FROM * seconds(torch.float32)
+
+
 def _launched(settings: TrainingSettings) -> Fabric:
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -323,6 +349,9 @@ def _launched(settings: TrainingSettings) -> Fabric:
     precision: Any = settings.precision
     if precision == "auto":
         precision = "bf16-mixed" if on_gpu else "32-true"
+    if precision == "bf16-mixed" and not on_gpu and bfloat16_is_emulated():
+        log.warning("this CPU has no bfloat16 and would imitate it many times slower; training in float32")
+        precision = "32-true"
     fabric = Fabric(
         accelerator=settings.accelerator,
         devices=settings.devices or ("auto" if on_gpu else 1),

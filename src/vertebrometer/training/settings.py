@@ -53,7 +53,8 @@ class TrainingSettings:
     devices: int = 0
     """GPUs, or CPU processes; 0 takes every GPU there is, or one CPU process."""
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    """auto: bf16-mixed on a GPU, 32-true on a CPU."""
+    """auto: bf16-mixed on a GPU, 32-true on a CPU. bf16-mixed falls back to 32-true, with a warning, on a CPU
+    that has no bfloat16."""
     overlay_samples: int = 8
     """Samples drawn after each epoch; 0 draws none."""
 
