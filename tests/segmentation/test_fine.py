@@ -180,7 +180,23 @@ def test_no_pose_is_glanced_at_twice(phantom, oracle):
     first = looks.glances(poses[:2])
     assert looks.glances(poses)[:2] == first
     looks.readings(poses)
-    assert seen == [2, 1, 3 * len(fine.VIEWS)]
+    # The glance counts as one of the views of a body.
+    assert seen == [2, 1, 3 * (len(fine.VIEWS) - 1)]
+
+
+@pytest.mark.parametrize(
+    ("off", "anew"), [({"shift": (0.05, 0.05)}, 0), ({"shift": (0.3, 0.0)}, 1), ({"zoom": 1.2}, 1)]
+)
+def test_a_body_is_looked_at_anew_where_the_glance_was_far_off(phantom, oracle, off, anew):
+    seen = []
+
+    def counted(batch):
+        seen.append(len(batch))
+        return oracle(batch)
+
+    body = next(body for body in phantom.truth.bodies if body.whole)
+    read_bodies(phantom.radiograph.image, [pose_of(body.points).moved(**off)], counted)
+    assert seen == [1, len(fine.VIEWS) - 1 + anew]
 
 
 # The whole of segmentation, with both networks knowing the truth of whatever film they are shown.

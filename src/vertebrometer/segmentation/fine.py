@@ -29,10 +29,10 @@ class View(NamedTuple):
     """Superior and inferior change places: a body either way, and errors differ."""
 
 
-FIRST_VIEWS: Final[tuple[View, ...]] = (View(),)
-"""The first look only mends the pose."""
+PLAIN: Final = View()
+"""The first look, which mends the pose; it counts as one of `VIEWS` where it was near enough."""
 VIEWS: Final[tuple[View, ...]] = (
-    View(),
+    PLAIN,
     View(0.05, 0.03, 4.0, 0.95),
     View(-0.04, 0.05, 7.0, 0.9),
     View(upside_down=True),
@@ -40,6 +40,10 @@ VIEWS: Final[tuple[View, ...]] = (
     View(0.04, -0.05, -7.0, 1.0, upside_down=True),
 )
 """Looks that are averaged; each sees the same body a little otherwise."""
+_NEAR_SHIFT: Final = 0.1
+"""Depths by which the pose of the first look may be off to count as one of `VIEWS`."""
+_NEAR_TURN_DEG: Final = 7.0
+_NEAR_ZOOM: Final = 1.1
 _BATCH: Final = 24
 _CONTOUR_STEP: Final = 4
 _LOST_PX: Final = 14.0
@@ -96,29 +100,31 @@ class FineLooks:
     def __init__(self, image: GrayImage, predictor: Predictor) -> None:
         self.image = image
         self._predictor = predictor
-        self._glances: dict[BodyPose, Glance] = {}
+        self._first: dict[BodyPose, tuple[Glance, _Seen]] = {}
 
     def glances(self, poses: Sequence[BodyPose]) -> list[Glance]:
         """Look at each body once, in its plain crop."""
-        new = [pose for pose in poses if pose not in self._glances]
-        for pose, (maps, out) in zip(new, _looks(self.image, new, FIRST_VIEWS, self._predictor), strict=True):
-            self._glances[pose] = _glance(_averaged(pose, maps, out), out)
-        return [self._glances[pose] for pose in poses]
+        new = [pose for pose in dict.fromkeys(poses) if pose not in self._first]
+        plain = _looks(self.image, new, [(PLAIN,)] * len(new), self._predictor)
+        for pose, seen in zip(new, plain, strict=True):
+            self._first[pose] = _glance(pose, seen), seen
+        return [self._first[pose][0] for pose in poses]
 
     def readings(self, poses: Sequence[BodyPose]) -> list[FineReading]:
-        """Look at each body twice: once to mend its pose, then in all `VIEWS`."""
-        mended = [_mended(pose, first) for pose, first in zip(poses, self.glances(poses), strict=True)]
-        upright = ~np.array([view.upside_down for view in VIEWS])
+        """Look at each body once to mend its pose, then in the other `VIEWS`; in all where it was far off."""
+        mended = [_mended(pose, glance) for pose, glance in zip(poses, self.glances(poses), strict=True)]
+        near = [_is_near(pose, better) for pose, better in zip(poses, mended, strict=True)]
+        views = [VIEWS[1:] if close else VIEWS for close in near]
+        further = _looks(self.image, mended, views, self._predictor)
+        first = [self._first[pose][1] for pose in poses]
         return [
-            _combined(pose, maps, out, upright)
-            for pose, (maps, out) in zip(
-                mended, _looks(self.image, mended, VIEWS, self._predictor), strict=True
-            )
+            _combined(better, _joined(plain, more) if close else more)
+            for better, close, plain, more in zip(mended, near, first, further, strict=True)
         ]
 
 
 def read_bodies(image: GrayImage, poses: Sequence[BodyPose], predictor: Predictor) -> list[FineReading]:
-    """Look at each body twice: once to mend its pose, then in all `VIEWS`.
+    """Look at each body once to mend its pose, then in the other `VIEWS`.
 
     `image` has square pixels, air dark and bone bright.
     """
@@ -134,29 +140,58 @@ def _mended(pose: BodyPose, first: Glance) -> BodyPose:
     return better if moved < 0.5 and 0.55 < ratio < 1.8 and turned > 0.75 else pose
 
 
+def _is_near(pose: BodyPose, mended: BodyPose) -> bool:
+    """Whether a crop at `pose` shows the body about as centred as any other look would."""
+    shift = float(np.linalg.norm(mended.centre_rc - pose.centre_rc)) / mended.depth_px
+    turned = float(mended.backward_rc @ pose.backward_rc)
+    ratio = mended.depth_px / pose.depth_px
+    return (
+        shift < _NEAR_SHIFT
+        and turned > np.cos(np.deg2rad(_NEAR_TURN_DEG))
+        and 1 / _NEAR_ZOOM < ratio < _NEAR_ZOOM
+    )
+
+
+class _Seen(NamedTuple):
+    """What the network says of some looks at one body."""
+
+    views: tuple[View, ...]
+    maps: list[Affine]
+    """From film points to each crop."""
+    out: dict[str, NDArray[np.float32]]
+    """The network's outputs, one row a look, carried back upright."""
+
+
+def _joined(first: _Seen, second: _Seen) -> _Seen:
+    out = {name: np.concatenate([first.out[name], second.out[name]]) for name in first.out}
+    return _Seen(first.views + second.views, first.maps + second.maps, out)
+
+
 def _looks(
     image: GrayImage,
     poses: Sequence[BodyPose],
-    views: Sequence[View],
+    views: Sequence[Sequence[View]],
     predictor: Predictor,
-) -> list[tuple[list[Affine], dict[str, NDArray[np.float32]]]]:
-    """Return, for each body, the map of film points to each view of it, and what the network says of them."""
+) -> list[_Seen]:
+    """Look at each body in its own views, all of them through the network a batch at a time."""
+    wanted = [(pose, view) for pose, own in zip(poses, views, strict=True) for view in own]
+    if not wanted:
+        return []
     maps = [
         crop_map(pose.moved(shift=(view.down, view.back), turn_deg=view.turn_deg, zoom=view.zoom))
-        for pose in poses
-        for view in views
+        for pose, view in wanted
     ]
-    if not maps:
-        return []
     crops = np.stack([normalised(crop_of(image, to_crop))[None] for to_crop in maps])
-    flipped = np.tile([view.upside_down for view in views], len(poses))
+    flipped = np.array([view.upside_down for _, view in wanted])
     crops[flipped] = crops[flipped, :, ::-1]
     parts = [predictor(crops[start : start + _BATCH]) for start in range(0, len(crops), _BATCH)]
     out = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     _turn_upright(out, flipped)
+    ends = np.cumsum([len(own) for own in views])
+    rows = [slice(end - len(own), end) for own, end in zip(views, ends, strict=True)]
     return [
-        (maps[start : start + len(views)], {name: v[start : start + len(views)] for name, v in out.items()})
-        for start in range(0, len(maps), len(views))
+        _Seen(tuple(own), maps[row], {name: values[row] for name, values in out.items()})
+        for own, row in zip(views, rows, strict=True)
     ]
 
 
@@ -180,13 +215,12 @@ class _Average(NamedTuple):
     """Pixels of the crop per pixel of the film."""
 
 
-def _averaged(pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]]) -> _Average:
+def _averaged(pose: BodyPose, seen: _Seen) -> _Average:
     """Average the points of the views in the frame of the plain crop, surer ones counting more."""
     to_crop = crop_map(pose)
-    points = np.stack(
-        [to_crop(view.inverse()(p)) for view, p in zip(maps, out["points"].astype(float), strict=True)]
-    )
-    variance = np.exp(np.clip(out["spread"].astype(float), -6, 8))
+    told = zip(seen.maps, seen.out["points"].astype(float), strict=True)
+    points = np.stack([to_crop(to_view.inverse()(own)) for to_view, own in told])
+    variance = np.exp(np.clip(seen.out["spread"].astype(float), -6, 8))
     weight = 1 / variance
     mean = (weight * points).sum(axis=0) / weight.sum(axis=0)
     between = (weight * (points - mean) ** 2).sum(axis=0) / weight.sum(axis=0)
@@ -195,11 +229,12 @@ def _averaged(pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.
     return _Average(to_crop, mean, np.sqrt(within + between), zoom)
 
 
-def _glance(seen: _Average, out: dict[str, NDArray[np.float32]]) -> Glance:
+def _glance(pose: BodyPose, first: _Seen) -> Glance:
+    mean = _averaged(pose, first)
     return Glance(
-        points=SixPoints(seen.to_crop.inverse()(seen.points)),
-        point_sd_px=seen.sd / seen.zoom,
-        is_body=_body_chance(out),
+        points=SixPoints(mean.to_crop.inverse()(mean.points)),
+        point_sd_px=mean.sd / mean.zoom,
+        is_body=_body_chance(first.out),
     )
 
 
@@ -207,16 +242,15 @@ def _body_chance(out: dict[str, NDArray[np.float32]]) -> float:
     return float(_sigmoid(out["body"].astype(float)).mean())
 
 
-def _combined(
-    pose: BodyPose, maps: Sequence[Affine], out: dict[str, NDArray[np.float32]], upright: BoolMask
-) -> FineReading:
-    """Join all views of a body: its points, its outline and what it is."""
-    seen = _averaged(pose, maps, out)
+def _combined(pose: BodyPose, looks: _Seen) -> FineReading:
+    """Join all looks at a body: its points, its outline and what it is."""
+    seen, out = _averaged(pose, looks), looks.out
+    upright = ~np.array([view.upside_down for view in looks.views])
     # Upside down the network was never told a level.
     level = _log_softmax(out["level"][upright].astype(float)).mean(axis=0)
     flags = _sigmoid(out["flags"].astype(float)).mean(axis=0)
     to_film = seen.to_crop.inverse()
-    outline = outline_of(_mean_mask(maps, seen.to_crop, out["mask"]), seen.points)
+    outline = outline_of(_mean_mask(looks.maps, seen.to_crop, out["mask"]), seen.points)
     return FineReading(
         points=SixPoints(to_film(seen.points)),
         point_sd_px=seen.sd / seen.zoom,
