@@ -63,10 +63,10 @@ def main() -> None:
             "measure --out": ("measure", str(path), "--out", folder, "--again"),
             "--help": ("--help",),
         }
-        results = {}
+        compiled, results = Path(folder) / "compiled", {}
         for name, arguments in calls.items():
-            run(Path(folder) / "compiled", *arguments)
-            results[name] = [run(Path(folder) / "compiled", *arguments) for _ in range(times)]
+            run(compiled, *arguments)
+            results[name] = [run(compiled, *arguments) for _ in range(times)]
     for name, rows in results.items():
         seconds, memory = (sorted(values) for values in zip(*rows, strict=True))
         print(

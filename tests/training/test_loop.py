@@ -127,7 +127,9 @@ def test_a_network_learns_to_outline_a_body(tmp_path, toy_films):
     assert facts["metrics"]["score"] == pytest.approx(ended.best_score)
 
 
-def test_the_point_network_trains_in_bfloat16_too(tmp_path, toy_films):
+def test_the_point_network_trains_in_bfloat16_too(tmp_path, toy_films, monkeypatch):
+    # Slow on a CPU that only imitates it, but then too it is bfloat16 that is tried.
+    monkeypatch.setattr(loop, "bfloat16_is_emulated", lambda: False)
     config = NetworkConfig(name="points", width=4, depth=2, stem_stride=2)
     settings = settings_for(tmp_path, network=config, steps_per_epoch=8, batch_size=4, precision="bf16-mixed")
     crops = toy_films(with_points=True)

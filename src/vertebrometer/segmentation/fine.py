@@ -100,7 +100,7 @@ class FineLooks:
     def __init__(self, image: GrayImage, predictor: Predictor) -> None:
         self.image = image
         self._predictor = predictor
-        self._first: dict[BodyPose, tuple[Glance, _Seen]] = {}
+        self._first: dict[BodyPose, tuple[Glance, _BodyLooks]] = {}
 
     def glances(self, poses: Sequence[BodyPose]) -> list[Glance]:
         """Look at each body once, in its plain crop."""
@@ -134,25 +134,27 @@ def read_bodies(image: GrayImage, poses: Sequence[BodyPose], predictor: Predicto
 def _mended(pose: BodyPose, first: Glance) -> BodyPose:
     """Pose by the points of the first look, unless these ran off."""
     better = pose_of(first.points)
-    moved = float(np.linalg.norm(better.centre_rc - pose.centre_rc)) / pose.depth_px
-    ratio = better.depth_px / pose.depth_px
-    turned = float(better.backward_rc @ pose.backward_rc)
+    moved, ratio, turned = _change(pose, better)
     return better if moved < 0.5 and 0.55 < ratio < 1.8 and turned > 0.75 else pose
 
 
 def _is_near(pose: BodyPose, mended: BodyPose) -> bool:
     """Whether a crop at `pose` shows the body about as centred as any other look would."""
-    shift = float(np.linalg.norm(mended.centre_rc - pose.centre_rc)) / mended.depth_px
-    turned = float(mended.backward_rc @ pose.backward_rc)
-    ratio = mended.depth_px / pose.depth_px
+    moved, ratio, turned = _change(mended, pose)
     return (
-        shift < _NEAR_SHIFT
-        and turned > np.cos(np.deg2rad(_NEAR_TURN_DEG))
+        moved < _NEAR_SHIFT
         and 1 / _NEAR_ZOOM < ratio < _NEAR_ZOOM
+        and turned > np.cos(np.deg2rad(_NEAR_TURN_DEG))
     )
 
 
-class _Seen(NamedTuple):
+def _change(pose: BodyPose, other: BodyPose) -> tuple[float, float, float]:
+    """How far `other` lies away in depths of `pose`, its depth over that, and the cosine of its turn."""
+    moved = float(np.linalg.norm(other.centre_rc - pose.centre_rc)) / pose.depth_px
+    return moved, other.depth_px / pose.depth_px, float(other.backward_rc @ pose.backward_rc)
+
+
+class _BodyLooks(NamedTuple):
     """What the network says of some looks at one body."""
 
     views: tuple[View, ...]
@@ -162,9 +164,9 @@ class _Seen(NamedTuple):
     """The network's outputs, one row a look, carried back upright."""
 
 
-def _joined(first: _Seen, second: _Seen) -> _Seen:
+def _joined(first: _BodyLooks, second: _BodyLooks) -> _BodyLooks:
     out = {name: np.concatenate([first.out[name], second.out[name]]) for name in first.out}
-    return _Seen(first.views + second.views, first.maps + second.maps, out)
+    return _BodyLooks(first.views + second.views, first.maps + second.maps, out)
 
 
 def _looks(
@@ -172,7 +174,7 @@ def _looks(
     poses: Sequence[BodyPose],
     views: Sequence[Sequence[View]],
     predictor: Predictor,
-) -> list[_Seen]:
+) -> list[_BodyLooks]:
     """Look at each body in its own views, all of them through the network a batch at a time."""
     wanted = [(pose, view) for pose, own in zip(poses, views, strict=True) for view in own]
     if not wanted:
@@ -190,7 +192,7 @@ def _looks(
     ends = np.cumsum([len(own) for own in views])
     rows = [slice(end - len(own), end) for own, end in zip(views, ends, strict=True)]
     return [
-        _Seen(tuple(own), maps[row], {name: values[row] for name, values in out.items()})
+        _BodyLooks(tuple(own), maps[row], {name: values[row] for name, values in out.items()})
         for own, row in zip(views, rows, strict=True)
     ]
 
@@ -215,7 +217,7 @@ class _Average(NamedTuple):
     """Pixels of the crop per pixel of the film."""
 
 
-def _averaged(pose: BodyPose, seen: _Seen) -> _Average:
+def _averaged(pose: BodyPose, seen: _BodyLooks) -> _Average:
     """Average the points of the views in the frame of the plain crop, surer ones counting more."""
     to_crop = crop_map(pose)
     told = zip(seen.maps, seen.out["points"].astype(float), strict=True)
@@ -229,7 +231,7 @@ def _averaged(pose: BodyPose, seen: _Seen) -> _Average:
     return _Average(to_crop, mean, np.sqrt(within + between), zoom)
 
 
-def _glance(pose: BodyPose, first: _Seen) -> Glance:
+def _glance(pose: BodyPose, first: _BodyLooks) -> Glance:
     mean = _averaged(pose, first)
     return Glance(
         points=SixPoints(mean.to_crop.inverse()(mean.points)),
@@ -242,7 +244,7 @@ def _body_chance(out: dict[str, NDArray[np.float32]]) -> float:
     return float(_sigmoid(out["body"].astype(float)).mean())
 
 
-def _combined(pose: BodyPose, looks: _Seen) -> FineReading:
+def _combined(pose: BodyPose, looks: _BodyLooks) -> FineReading:
     """Join all looks at a body: its points, its outline and what it is."""
     seen, out = _averaged(pose, looks), looks.out
     upright = ~np.array([view.upside_down for view in looks.views])
