@@ -9,12 +9,18 @@ from vertebrometer.projection.deform import Crush
 from vertebrometer.projection.density import BoneDensity
 from vertebrometer.projection.films import projected_films
 from vertebrometer.projection.projector import project
-from vertebrometer.projection.settings import ProjectionSettings, draw_crush, draw_projection
+from vertebrometer.projection.settings import (
+    PROJECTION_EDITION,
+    ProjectionSettings,
+    draw_crush,
+    draw_projection,
+)
 from vertebrometer.projection.spine import SpineVolume, load_paths, load_spine, spine_of_surfaces
 from vertebrometer.projection.surfaces import read_surface, read_surfaces_csv
 from vertebrometer.projection.volumes import SpinePaths, spines_in
 
 __all__ = [
+    "PROJECTION_EDITION",
     "BodySection",
     "BoneDensity",
     "Crush",

@@ -13,7 +13,7 @@ from typing import Final
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, optimize
 
 from vertebrometer.anatomy import LEVELS, SixPoints
 from vertebrometer.projection.volumes import CodeVolume, SpacingMM
@@ -30,6 +30,13 @@ _DRAWN_IN_MM: Final = 0.25
 """By how much smoothing draws a corner in along its diagonal: 0.45 mm a sharp, less a rounded one."""
 _FINER: Final = 4
 """Samples per voxel when an outline is drawn."""
+_HOLLOW: Final = {-1: 0.06, 1: 0.03}
+"""How far a wall without spurs bows in, front (-1) and back (1), as a part of the depth of the body."""
+_HOLLOW_SD: Final = 0.03
+_OFF_WALL_MM: Final = 0.3
+"""How far from its wall bone lies before it starts to count as something else."""
+_SPUR_MM: Final = 0.4
+"""What stands out of the wall by more is a spur."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -39,7 +46,7 @@ class BodySection:
     level: str
     points: SixPoints
     contour_mm: PointsRC
-    """Closed outline, shape (n, 2)."""
+    """Closed outline without spurs, shape (n, 2)."""
     slice_mm: float
     """Where the section lies from left to right."""
     whole: bool = True
@@ -104,8 +111,7 @@ def _section(
     if piece is None:
         return None
     rim = ndimage.binary_dilation(piece, iterations=2)
-    contour_mm = _outline(np.where(rim, share, 0.0), piece, spacing_mm)
-    points = six_points_of(contour_mm)
+    contour_mm, points = without_spurs(_outline(np.where(rim, share, 0.0), piece, spacing_mm))
     size = (np.array(mask.shape[:2]) - 1) * spacing_mm[:2]
     whole = _is_whole(contour_mm, size)
     height, depth = np.ptp(contour_mm, axis=0)
@@ -205,29 +211,91 @@ def _on_level(line: PointsRC, fine: FloatArray) -> PointsRC:
 
 def even_outline(line: PointsRC, count: int = 120) -> PointsRC:
     """Smooth a closed outline a little and return `count` points at even distances."""
-    closed = np.vstack([line, line[:1]])
-    along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))]
-    at = np.linspace(0, along[-1], count * 4, endpoint=False)
-    dense = np.stack([np.interp(at, along, closed[:, k]) for k in (0, 1)], axis=1)
-    dense = ndimage.gaussian_filter1d(dense, 1.2, axis=0, mode="wrap")
+    dense = ndimage.gaussian_filter1d(_evenly(line, count * 4), 1.2, axis=0, mode="wrap")
     even: PointsRC = dense[::4]
     return even
 
 
-def six_points_of(contour_mm: PointsRC) -> SixPoints:
-    """Find the six points on the outline of a mid-sagittal section; the front is at small columns.
+def without_spurs(contour_mm: PointsRC) -> tuple[PointsRC, SixPoints]:
+    """Return outline and six points of a mid-sagittal section, spurs left out; the front is at small columns.
 
-    A corner is the point of the outline farthest out along the diagonal of the
-    body's own frame; a mid-endplate point lies half-way between two corners,
-    on the endplate.
+    A spur is what stands out of the front or rear wall, carried on as the wall
+    runs between its ends. A corner is the point of what is left that lies
+    farthest out along the diagonal of the body's own frame; a mid-endplate
+    point lies half-way between two corners, on the endplate. What stands up
+    from an endplate is left: the rim of a hollow one looks no different.
     """
-    dense = _dense(contour_mm)
-    corners = _first_corners(dense)
-    for _ in range(4):
-        corners = _support_corners(dense, corners)
+    dense = body = _dense(contour_mm)
+    corners = farthest_out(contour_mm)
+    # The first frame leans towards the tips of the spurs that it is to find.
+    for _ in range(2):
+        spurs = _stands_out(dense, corners, -1) | _stands_out(dense, corners, 1)
+        body = dense[~spurs]
+        corners = _settled(body, corners)
     sa, sp, ip, ia = corners
-    middle_s, middle_i = _on_endplate(dense, sa, sp), _on_endplate(dense, ia, ip)
-    return SixPoints(np.array([sa, middle_s, sp, ip, middle_i, ia]))
+    middle_s, middle_i = _on_endplate(body, sa, sp), _on_endplate(body, ia, ip)
+    points = SixPoints(np.array([sa, middle_s, sp, ip, middle_i, ia]))
+    return contour_mm if len(body) == len(dense) else _evenly(body, len(contour_mm)), points
+
+
+def farthest_out(contour_mm: PointsRC) -> PointsRC:
+    """Return the corners of an outline, spurs and all, shape (4, 2), as `without_spurs` begins."""
+    dense = _dense(contour_mm)
+    return _settled(dense, _first_corners(dense))
+
+
+def _stands_out(contour: PointsRC, corners: PointsRC, side: int) -> NDArray[np.bool_]:
+    """Tell which points of an outline stand out of the front (-1) or the rear wall (1), shape (n,)."""
+    sa, sp, ip, ia = corners
+    down = (ia - sa) + (ip - sp)
+    down /= np.linalg.norm(down)
+    back = np.array([-down[1], down[0]])
+    depth = float(np.linalg.norm(sp - sa) + np.linalg.norm(ip - ia)) / 2
+    upper, lower = ((sa, ia), (sp, ip))[side > 0]
+    height = float((lower - upper) @ down)
+    along = (contour - (upper + lower) / 2) @ down / height
+    outward = side * (contour - corners.mean(axis=0)) @ back
+    ours = outward > 0
+    places = np.linspace(-0.45, 0.45, 37)
+    near = ours & (np.abs(along - places[:, None]) < 0.3 / height)
+    known = near.any(axis=1)
+    wall = np.where(near, outward, -np.inf).max(axis=1)[known]
+    places = places[known]
+    if len(places) < 5:
+        return np.zeros(len(contour), dtype=np.bool_)
+
+    def line(shape: FloatArray, at: FloatArray) -> FloatArray:
+        # Beyond its ends a wall goes on straight.
+        return np.asarray(
+            shape[0] + shape[1] * np.clip(at, -0.7, 0.7) - shape[2] * np.clip(1 - 4 * at**2, 0, None)
+        )
+
+    weight = np.sqrt(np.clip((0.5 - np.abs(places)) / 0.35, 0, 1)) / 2
+
+    def off(shape: FloatArray) -> FloatArray:
+        # Bone may stand out of a wall, but a wall does not run through the air; far off counts little.
+        beyond = wall - line(shape, places)
+        part = np.where(beyond > 0, beyond, -4 * beyond) / _OFF_WALL_MM
+        far = np.sign(beyond) * np.sqrt(2 * np.log1p(part**2 / 2))
+        hollow = (float(shape[2]) / depth - _HOLLOW[side]) / _HOLLOW_SD
+        return np.append(far * weight, hollow)
+
+    bow = _HOLLOW[side] * depth
+    fits = [
+        optimize.least_squares(off, [float(np.quantile(wall, share)) + bow, 0.0, bow], max_nfev=60)
+        for share in (0.25, 0.5)
+    ]
+    best = min(fits, key=lambda fit: float(fit.cost))
+    out: NDArray[np.bool_] = ours & (outward > line(np.asarray(best.x), along) + _SPUR_MM)
+    return out
+
+
+def _evenly(line: PointsRC, count: int) -> PointsRC:
+    """Return `count` points of a closed line at even distances."""
+    closed = np.vstack([line, line[:1]])
+    along = np.r_[0, np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))]
+    at = np.linspace(0, along[-1], count, endpoint=False)
+    return np.stack([np.interp(at, along, closed[:, k]) for k in (0, 1)], axis=1)
 
 
 def _dense(contour: PointsRC, per_side: int = 6) -> PointsRC:
@@ -248,6 +316,13 @@ def _first_corners(contour: PointsRC) -> PointsRC:
     if max(rolls) >= max(flips):
         return np.roll(box, -int(np.argmax(rolls)), axis=0)
     return np.roll(box[::-1], -int(np.argmax(flips)), axis=0)
+
+
+def _settled(contour: PointsRC, corners: PointsRC) -> PointsRC:
+    """Return the corners whose own frame finds them again."""
+    for _ in range(4):
+        corners = _support_corners(contour, corners)
+    return corners
 
 
 def _support_corners(contour: PointsRC, corners: PointsRC) -> PointsRC:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from vertebrometer.projection.bodies import BodySection
 from vertebrometer.projection.deform import Crush
 from vertebrometer.projection.spine import SpineVolume
 from vertebrometer.types import FloatArray
+
+PROJECTION_EDITION: Final = 2
+"""Grows whenever the same seed gives another film or truth than before, so that kept films are told apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from vertebrometer.projection.surfaces import Surface, filled
 from vertebrometer.projection.volumes import CodeVolume, HounsfieldVolume, SpacingMM, SpinePaths, read_volume
 from vertebrometer.types import FloatArray
 
-_FORM = 8
+_FORM = 9
 """Raised when what a cached file holds changes."""
 
 

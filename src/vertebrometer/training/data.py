@@ -15,6 +15,7 @@ from vertebrometer.anatomy import read_truth
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import PHANTOM_EDITION
+from vertebrometer.projection import PROJECTION_EDITION
 from vertebrometer.projection.density import BoneDensity
 from vertebrometer.training.bank import BankFilm, annotated_bank, bank_film, other_bank, phantom_bank
 from vertebrometer.training.crops import Cuts, cuts_of
@@ -180,15 +181,10 @@ def load_banks(data: DataSettings, *, pixel_mm: float, base: Path) -> Banks:
             validation += annotated_bank(base / folder.truth, pixel_mm=pixel_mm, only=folder.validation)
     for ct in data.ct:
         # Film n is the same whatever their number is, so a larger bank goes on from a smaller one.
-        # Banks that were made before sides could be moved keep their names.
-        sides = (ct.sides_mm,) if ct.sides_mm else ()
-        key = ("ct", ct.folder.as_posix(), ct.seed, ct.leave_out, pixel_mm, *sides)
+        key = ("ct", PROJECTION_EDITION, ct.folder.as_posix(), ct.seed, ct.leave_out, pixel_mm, ct.sides_mm)
         training += _kept(bank, key, _Projections(ct, base, pixel_mm), ct.films, data.processes)
     for spine in data.surfaces:
-        own_settings = settings_as_dict(replace(spine, films=0))
-        if not spine.sides_mm:
-            own_settings.pop("sides_mm")
-        own = ("surfaces", own_settings, pixel_mm)
+        own = ("surfaces", PROJECTION_EDITION, settings_as_dict(replace(spine, films=0)), pixel_mm)
         count = spine.films * len(spine.densities)
         training += _kept(bank, own, _Surfaces(spine, base, pixel_mm), count, data.processes)
     return Banks(tuple(training), tuple(validation))
