@@ -39,7 +39,13 @@ VIEWS: Final[tuple[View, ...]] = (
     View(-0.05, -0.03, -4.0, 1.06, upside_down=True),
     View(0.04, -0.05, -7.0, 1.0, upside_down=True),
 )
-"""Looks that are averaged; each sees the same body a little otherwise."""
+"""Looks that are averaged; each sees the body a little otherwise. A plain body is spared some."""
+_SPARED: Final = (VIEWS[2], VIEWS[5])
+"""Looks that a body which the others agree on does without: one upright, one upside down."""
+_PLAIN_CHANCE: Final = 0.95
+"""Probability from which a look says plainly that a body is there."""
+_PLAIN_SD_PX: Final = 4.0
+"""Spread of points, in pixels of the crop, up to which looks agree."""
 _NEAR_SHIFT: Final = 0.1
 """Depths by which the pose of the first look may be off to count as one of `VIEWS`."""
 _NEAR_TURN_DEG: Final = 7.0
@@ -111,16 +117,23 @@ class FineLooks:
         return [self._first[pose][0] for pose in poses]
 
     def readings(self, poses: Sequence[BodyPose]) -> list[FineReading]:
-        """Look at each body once to mend its pose, then in the other `VIEWS`; in all where it was far off."""
+        """Look at each body once to mend its pose, then in the other `VIEWS`; in all where it was far off.
+
+        A body that is plain to all other looks is spared the last two.
+        """
         mended = [_mended(pose, glance) for pose, glance in zip(poses, self.glances(poses), strict=True)]
         near = [_is_near(pose, better) for pose, better in zip(poses, mended, strict=True)]
-        views = [VIEWS[1:] if close else VIEWS for close in near]
+        views = [tuple(view for view in VIEWS if view not in _SPARED)[int(close) :] for close in near]
         further = _looks(self.image, mended, views, self._predictor)
-        first = [self._first[pose][1] for pose in poses]
-        return [
-            _combined(better, _joined(plain, more) if close else more)
-            for better, close, plain, more in zip(mended, near, first, further, strict=True)
+        looks = [
+            _joined(self._first[pose][1], more) if close else more
+            for pose, close, more in zip(poses, near, further, strict=True)
         ]
+        doubted = [n for n, seen in enumerate(looks) if not _is_plain(mended[n], seen)]
+        again = _looks(self.image, [mended[n] for n in doubted], [_SPARED] * len(doubted), self._predictor)
+        for n, more in zip(doubted, again, strict=True):
+            looks[n] = _joined(looks[n], more)
+        return [_combined(pose, seen) for pose, seen in zip(mended, looks, strict=True)]
 
 
 def read_bodies(image: GrayImage, poses: Sequence[BodyPose], predictor: Predictor) -> list[FineReading]:
@@ -242,6 +255,12 @@ def _glance(pose: BodyPose, first: _BodyLooks) -> Glance:
 
 def _body_chance(out: dict[str, NDArray[np.float32]]) -> float:
     return float(_sigmoid(out["body"].astype(float)).mean())
+
+
+def _is_plain(pose: BodyPose, looks: _BodyLooks) -> bool:
+    """Whether every look is sure of a body and all agree where its points lie."""
+    chances = _sigmoid(looks.out["body"].astype(float))
+    return bool(chances.min() > _PLAIN_CHANCE and _averaged(pose, looks).sd.max() < _PLAIN_SD_PX)
 
 
 def _combined(pose: BodyPose, looks: _BodyLooks) -> FineReading:
