@@ -7,9 +7,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from vertebrometer.anatomy import Facing, NotMeasured, Reason
+from vertebrometer.anatomy import Facing, NotMeasured, Reason, SixPoints
 from vertebrometer.phantom import Phantom, phantom_of
 from vertebrometer.pipeline import Measurer, MeasureSettings
+from vertebrometer.quality import runs_across
 from vertebrometer.radiographs import Radiograph
 from vertebrometer.report import FilmReport, report_as_json, report_from_json
 from vertebrometer.runtime import write_manifest
@@ -106,6 +107,24 @@ def test_a_film_on_its_side_is_refused_with_the_way_out(quarters):
     assert Reason.LIES_ON_ITS_SIDE in report.quality.reasons
     assert "turn it by 90 degrees" in report.quality.message
     assert Reason.LIES_ON_ITS_SIDE not in plain_report().quality.reasons
+
+
+def test_bodies_that_lie_on_their_side_make_a_film_suspect_and_leaning_ones_do_not():
+    film = lumbar().radiograph
+    found = measurer().segment(film)
+    middle = np.mean([body.points.centre_rc for body in found.vertebrae], axis=0)
+
+    def turned(by_deg):
+        angle = np.deg2rad(by_deg)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        bodies = [
+            replace(body, points=SixPoints((body.points.points_rc - middle) @ turn.T + middle))
+            for body in found.vertebrae
+        ]
+        return replace(found, vertebrae=tuple(bodies))
+
+    assert [runs_across(film, turned(by_deg)) for by_deg in (0, 35, -35, 90, -90)] == [False] * 3 + [True] * 2
+    assert not runs_across(film, replace(found, vertebrae=()))
 
 
 def test_noise_does_not_lie_on_its_side():

@@ -16,7 +16,7 @@ from vertebrometer.anatomy import OVERRULABLE, Facing, Reason
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import WeightsError
-from vertebrometer.quality import REFUSING, film_reasons
+from vertebrometer.quality import REFUSING, film_reasons, runs_across
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
 from vertebrometer.runtime import OnnxPredictor, open_weights, shipped_weights
@@ -141,7 +141,8 @@ class Measurer:
         started = time.perf_counter()
         radiograph, found = self._rightly_polar(radiograph)
         reasons = film_reasons(radiograph, found)
-        if REFUSING.intersection(reasons) and self._lies_on_its_side(radiograph):
+        doubtful = REFUSING.intersection(reasons) or runs_across(radiograph, found)
+        if doubtful and self._lies_on_its_side(radiograph):
             reasons = (*reasons, Reason.LIES_ON_ITS_SIDE)
         settings = settings_as_dict(self.settings)
         return measured_report(

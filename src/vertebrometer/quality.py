@@ -16,6 +16,8 @@ LEAST_CONFIDENCE: Final = 0.45
 """Median confidence of bodies below which a film counts as no lateral spine."""
 REFUSING: Final = frozenset({Reason.NO_BODIES_FOUND, Reason.NOT_A_LATERAL_SPINE, Reason.TOO_FEW_BODIES})
 """Reasons that leave a film without any value."""
+_ACROSS_DEG: Final = 60.0
+"""Lean of most bodies from which a film may lie on its side; of an upright one few lean by more than 45."""
 
 
 def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, ...]:
@@ -33,3 +35,14 @@ def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, .
     if radiograph.spacing is None:
         reasons.append(Reason.NO_SPACING)
     return tuple(reasons)
+
+
+def runs_across(radiograph: Radiograph, found: Segmentation) -> bool:
+    """Tell whether most bodies lie on their side, which are found now and then all the same."""
+    row, col = radiograph.pixel_rc
+    down = [
+        (vertebra.points.point("inferior_middle") - vertebra.points.point("superior_middle")) * (row, col)
+        for vertebra in found.vertebrae
+    ]
+    lean_deg = [np.degrees(np.arctan2(abs(across), abs(along))) for along, across in down]
+    return bool(lean_deg) and float(np.median(lean_deg)) > _ACROSS_DEG
