@@ -14,18 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from vertebrometer.phantom import BodyShape, draw_phantom
-from vertebrometer.phantom.spine import local_six_points, section_outline
+from vertebrometer.phantom.spine import PlacedBody, section_outline
 from vertebrometer.projection.bodies import even_outline, farthest_out, without_spurs
-from vertebrometer.types import FloatArray, PointsRC
+from vertebrometer.types import FloatArray
 
-_CORNERS = [0, 2, 3, 5]
 _LARGE_MM = 1.0
 _LEAN_DEG = 25.0
-
-
-def corners_of(outline: PointsRC, *, tips: bool) -> PointsRC:
-    """Return the four corners of an outline by the rule that makes the truth, or the tips of its spurs."""
-    return farthest_out(outline) if tips else without_spurs(outline)[1].corners_rc
 
 
 def with_spurs(shape: BodyShape, factor: float) -> BodyShape:
@@ -39,11 +33,12 @@ def errors(shapes: list[BodyShape], *, tips: bool) -> tuple[FloatArray, FloatArr
     rng = np.random.default_rng(1)
     corner_mm, height_percent = [], []
     for shape in shapes:
-        angle = np.deg2rad(rng.uniform(-_LEAN_DEG, _LEAN_DEG))
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        outline = even_outline(section_outline(shape, 0.0, spurs=True) @ turn.T)
-        true = (local_six_points(shape) @ turn.T)[_CORNERS]
-        found = corners_of(outline, tips=tips)
+        body = PlacedBody(
+            shape=shape, centre_mm=np.zeros(2), axis_deg=float(rng.uniform(-_LEAN_DEG, _LEAN_DEG))
+        )
+        outline = even_outline(body.to_film_mm(section_outline(shape, 0.0, spurs=True)))
+        true = body.six_points_mm().corners_rc
+        found = farthest_out(outline) if tips else without_spurs(outline)[1].corners_rc
         corner_mm.append(np.linalg.norm(found - true, axis=1))
         height = np.linalg.norm(true[0] - true[3])
         height_percent.append((np.linalg.norm(found[0] - found[3]) / height - 1) * 100)

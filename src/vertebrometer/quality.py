@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from vertebrometer.anatomy import Facing, Reason
+from vertebrometer.geometry import angle_deg
 from vertebrometer.radiographs import Radiograph
 from vertebrometer.segmentation import Segmentation
 
@@ -39,10 +40,9 @@ def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, .
 
 def runs_across(radiograph: Radiograph, found: Segmentation) -> bool:
     """Tell whether most bodies lie on their side, which are found now and then all the same."""
-    row, col = radiograph.pixel_rc
     down = [
-        (vertebra.points.point("inferior_middle") - vertebra.points.point("superior_middle")) * (row, col)
+        vertebra.points.point("inferior_middle") - vertebra.points.point("superior_middle")
         for vertebra in found.vertebrae
     ]
-    lean_deg = [np.degrees(np.arctan2(abs(across), abs(along))) for along, across in down]
+    lean_deg = [90 - angle_deg(np.abs(direction * radiograph.pixel_rc)) for direction in down]
     return bool(lean_deg) and float(np.median(lean_deg)) > _ACROSS_DEG

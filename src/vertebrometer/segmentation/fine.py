@@ -42,6 +42,8 @@ VIEWS: Final[tuple[View, ...]] = (
 """Looks that are averaged; each sees the body a little otherwise. A plain body is spared some."""
 _SPARED: Final = (VIEWS[2], VIEWS[5])
 """Looks that a body which the others agree on does without: one upright, one upside down."""
+_ASKED: Final = tuple(view for view in VIEWS if view not in _SPARED)
+"""Looks that every body gets, the plain one first."""
 _PLAIN_CHANCE: Final = 0.95
 """Probability from which a look says plainly that a body is there."""
 _PLAIN_SD_PX: Final = 4.0
@@ -123,7 +125,7 @@ class FineLooks:
         """
         mended = [_mended(pose, glance) for pose, glance in zip(poses, self.glances(poses), strict=True)]
         near = [_is_near(pose, better) for pose, better in zip(poses, mended, strict=True)]
-        views = [tuple(view for view in VIEWS if view not in _SPARED)[int(close) :] for close in near]
+        views = [_ASKED[1:] if close else _ASKED for close in near]
         further = _looks(self.image, mended, views, self._predictor)
         looks = [
             _joined(self._first[pose][1], more) if close else more
