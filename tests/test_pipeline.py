@@ -10,7 +10,7 @@ import pytest
 from vertebrometer.anatomy import Facing, NotMeasured, Reason, SixPoints
 from vertebrometer.phantom import Phantom, phantom_of
 from vertebrometer.pipeline import Measurer, MeasureSettings
-from vertebrometer.quality import runs_across
+from vertebrometer.quality import film_reasons, runs_across
 from vertebrometer.radiographs import Radiograph
 from vertebrometer.report import FilmReport, report_as_json, report_from_json
 from vertebrometer.runtime import write_manifest
@@ -125,6 +125,43 @@ def test_bodies_that_lie_on_their_side_make_a_film_suspect_and_leaning_ones_do_n
 
     assert [runs_across(film, turned(by_deg)) for by_deg in (0, 35, -35, 90, -90)] == [False] * 3 + [True] * 2
     assert not runs_across(film, replace(found, vertebrae=()))
+
+
+def spread_out(found, *, sharp, spread, confidence):
+    """The same film with so many sharp bodies; the points of all others have this spread over the height."""
+    bodies = []
+    for number, body in enumerate(found.vertebrae):
+        height = np.linalg.norm(body.points.points_rc[0] - body.points.points_rc[-1])
+        sd = np.full((6, 2), height * (0.01 if number < sharp else spread))
+        bodies.append(replace(body, point_sd_px=sd, confidence=confidence))
+    return replace(found, vertebrae=tuple(bodies))
+
+
+@pytest.mark.parametrize(
+    ("sharp", "spread", "confidence", "lateral"),
+    [
+        (0, 0.02, 0.6, True),
+        (0, 0.05, 0.6, False),
+        (1, 0.05, 0.6, False),
+        (2, 0.09, 0.6, True),
+        (0, 0.05, 0.9, True),
+        (1, 0.09, 0.9, False),
+        (9, 0.09, 0.3, False),
+    ],
+)
+def test_a_film_whose_bodies_are_all_unsharp_is_no_lateral_film(sharp, spread, confidence, lateral):
+    film = lumbar().radiograph
+    found = spread_out(measurer().segment(film), sharp=sharp, spread=spread, confidence=confidence)
+    assert (Reason.NOT_A_LATERAL_SPINE not in film_reasons(film, found)) == lateral
+
+
+def test_a_film_of_the_neck_is_refused_and_one_that_shows_some_of_it_is_not():
+    film = lumbar().radiograph
+    found = measurer().segment(film)
+    assert found.neck_share < 0.05
+    whole_spine, neck = (replace(found, neck_share=share) for share in (7 / 24, 5 / 6))
+    assert Reason.CERVICAL_SPINE not in film_reasons(film, whole_spine)
+    assert Reason.CERVICAL_SPINE in film_reasons(film, neck)
 
 
 def test_noise_does_not_lie_on_its_side():

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from vertebrometer.anatomy import Facing, Reason
+from vertebrometer.anatomy import Facing, Reason, Vertebra
 from vertebrometer.geometry import angle_deg
 from vertebrometer.radiographs import Radiograph
 from vertebrometer.segmentation import Segmentation
@@ -15,7 +15,24 @@ LEAST_BODIES: Final = 3
 """Equation 1 needs three bodies; a film with fewer tells nothing."""
 LEAST_CONFIDENCE: Final = 0.45
 """Median confidence of bodies below which a film counts as no lateral spine."""
-REFUSING: Final = frozenset({Reason.NO_BODIES_FOUND, Reason.NOT_A_LATERAL_SPINE, Reason.TOO_FEW_BODIES})
+LEAST_SHARP: Final = 2
+"""Bodies that a lateral film shows sharply at the least; one may look sharp by chance."""
+SHARP_SPREAD: Final = 0.055
+"""Spread of the points of a body over its height up to which it is sharp."""
+SHARP_SPREAD_DOUBTED: Final = 0.045
+"""The same on a film whose bodies are doubted."""
+DOUBTED_CONFIDENCE: Final = 0.75
+"""Median confidence of bodies below which they are. How these were found: docs/validation.md, refusals."""
+NECK_SHARE: Final = 0.5
+"""Share of bodies that look like those of the neck from which a film counts as one of it."""
+REFUSING: Final = frozenset(
+    {
+        Reason.NO_BODIES_FOUND,
+        Reason.NOT_A_LATERAL_SPINE,
+        Reason.TOO_FEW_BODIES,
+        Reason.CERVICAL_SPINE,
+    }
+)
 """Reasons that leave a film without any value."""
 _ACROSS_DEG: Final = 60.0
 """Lean of most bodies from which a film may lie on its side; of an upright one few lean by more than 45."""
@@ -24,18 +41,41 @@ _ACROSS_DEG: Final = 60.0
 def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, ...]:
     """Return what speaks against measuring a film; the order is that of weight."""
     reasons: list[Reason] = []
-    confidence = [vertebra.confidence for vertebra in found.vertebrae]
-    if not confidence:
+    if not found.vertebrae:
         reasons.append(Reason.NO_BODIES_FOUND)
-    elif float(np.median(confidence)) < LEAST_CONFIDENCE:
+    elif not _looks_lateral(found):
         reasons.append(Reason.NOT_A_LATERAL_SPINE)
-    elif len(confidence) < LEAST_BODIES:
+    elif len(found.vertebrae) < LEAST_BODIES:
         reasons.append(Reason.TOO_FEW_BODIES)
-    if confidence and found.facing is Facing.UNKNOWN:
+    elif found.neck_share > NECK_SHARE:
+        reasons.append(Reason.CERVICAL_SPINE)
+    if found.vertebrae and found.facing is Facing.UNKNOWN:
         reasons.append(Reason.FACING_UNSURE)
     if radiograph.spacing is None:
         reasons.append(Reason.NO_SPACING)
     return tuple(reasons)
+
+
+def _looks_lateral(found: Segmentation) -> bool:
+    """Whether bodies are seen as a lateral film shows them.
+
+    From the front the networks find bodies too, but are sure of none: pedicles and a spinous process lie on
+    each, and what they take for a corner lies elsewhere in every look.
+    """
+    confidence = float(np.median([vertebra.confidence for vertebra in found.vertebrae]))
+    if confidence < LEAST_CONFIDENCE or len(found.vertebrae) < LEAST_BODIES:
+        return confidence >= LEAST_CONFIDENCE
+    sharp = SHARP_SPREAD_DOUBTED if confidence < DOUBTED_CONFIDENCE else SHARP_SPREAD
+    return sum(_spread(vertebra) <= sharp for vertebra in found.vertebrae) >= LEAST_SHARP
+
+
+def _spread(vertebra: Vertebra) -> float:
+    """Spread of the typical point of a body over its height; from another view every point is unsure."""
+    if vertebra.point_sd_px is None:
+        return 0.0
+    upper, lower = vertebra.points.points_rc[:3], vertebra.points.points_rc[:2:-1]
+    height = float(np.linalg.norm(lower - upper, axis=1).mean())
+    return float(np.median(vertebra.point_sd_px.max(axis=1))) / max(height, 1e-6)
 
 
 def runs_across(radiograph: Radiograph, found: Segmentation) -> bool:

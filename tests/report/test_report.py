@@ -163,6 +163,22 @@ def test_a_film_with_a_reason_against_it_is_not_usable_unless_overruled():
     assert report_of([], reasons=[Reason.NO_BODIES_FOUND], overruled=[Reason.NO_BODIES_FOUND]).quality.usable
 
 
+@pytest.mark.parametrize("reason", [Reason.NOT_A_LATERAL_SPINE, Reason.CERVICAL_SPINE, Reason.FACING_UNSURE])
+def test_a_refused_film_gives_no_value_until_a_user_overrules_it(reason):
+    bodies = spine(30, 24, 30)
+    plain = report_of(bodies).vertebrae[1]
+    refused = report_of(bodies, reasons=[reason])
+    assert plain.percent == pytest.approx(20)
+    assert not refused.quality.usable
+    assert {value for body in refused.vertebrae for value in body.compressions.values()} == {
+        NotMeasured(reason)
+    }
+    forced = report_of(bodies, reasons=[reason], overruled=[reason])
+    assert forced.quality.usable
+    assert forced.vertebrae[1].percent == plain.percent
+    assert forced.vertebrae[1].certainty is Certainty.DOUBTFUL
+
+
 def test_a_missing_spacing_is_a_remark_and_no_refusal():
     assert report_of(spine(30, 24, 30), reasons=[Reason.NO_SPACING]).quality.usable
 

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     INTERVAL_TOO_WIDE = "interval_too_wide"
     NOT_SEEN = "not_seen"
     LIES_ON_ITS_SIDE = "lies_on_its_side"
+    CERVICAL_SPINE = "cervical_spine"
 
 
 _WORDS: dict[Reason, str] = {
@@ -50,12 +51,15 @@ _WORDS: dict[Reason, str] = {
     Reason.FACING_UNSURE: "it is not sure on which side the front of the spine lies",
     Reason.NO_BODIES_FOUND: "no vertebral body was found",
     Reason.TOO_FEW_BODIES: "fewer than three bodies were found",
-    Reason.NOT_A_LATERAL_SPINE: "this does not look like a lateral film of the spine",
+    Reason.NOT_A_LATERAL_SPINE: (
+        "this does not look like a lateral film of the spine, or shows none of it clearly"
+    ),
     Reason.NO_SPACING: "the film states no pixel spacing",
     Reason.EXCLUDED_BY_READER: "a reader took it out",
     Reason.INTERVAL_TOO_WIDE: "its compression is less sure than two readers are of one another",
     Reason.NOT_SEEN: "it is not seen; its outline only shows where its neighbours expect it",
     Reason.LIES_ON_ITS_SIDE: "the film lies on its side: turn it by 90 degrees, head up, and measure again",
+    Reason.CERVICAL_SPINE: "most bodies look like those of the neck, which nothing was checked on",
 }
 
 OVERRULABLE: tuple[Reason, ...] = tuple(reason for reason in Reason if reason is not Reason.NOT_SEEN)

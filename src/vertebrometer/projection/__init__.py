@@ -8,6 +8,7 @@ from vertebrometer.projection.bodies import BodySection
 from vertebrometer.projection.deform import Crush
 from vertebrometer.projection.density import BoneDensity
 from vertebrometer.projection.films import projected_films
+from vertebrometer.projection.frontal import seen_from_the_front
 from vertebrometer.projection.projector import project
 from vertebrometer.projection.settings import (
     PROJECTION_EDITION,
@@ -35,6 +36,7 @@ __all__ = [
     "projected_films",
     "read_surface",
     "read_surfaces_csv",
+    "seen_from_the_front",
     "spine_of_surfaces",
     "spines_in",
 ]

@@ -37,7 +37,7 @@ Two readers' limits of agreement on the same body are about 12 points
 """
 
 # What is worth saying but no reason to refuse a film: every ratio works without a spacing.
-_REMARKS: Final = frozenset({Reason.NO_SPACING.value})
+_REMARKS: Final = frozenset({Reason.NO_SPACING})
 
 _TOO_WIDE: Final = NotMeasured(Reason.INTERVAL_TOO_WIDE)
 
@@ -72,7 +72,7 @@ def measured_report(
     vertebrae : sequence of Vertebra
         From the top, in pixels of the film as stored.
     reasons : sequence of Reason
-        What speaks against measuring the film as a whole.
+        What speaks against measuring the film as a whole, and so against each of its bodies.
     overruled : sequence of Reason
         Reasons, of the film or of single bodies, that a user told the program to
         ignore: they stay in the report, but no longer keep anything from being
@@ -90,8 +90,10 @@ def measured_report(
         `Reason.INTERVAL_TOO_WIDE` is overruled.
     """
     bodies = [_rounded(vertebra) for vertebra in vertebrae]
-    if facing is Facing.UNKNOWN:
-        bodies = [body.with_reason(Reason.FACING_UNSURE) for body in bodies]
+    # What speaks against the film speaks against each of its bodies: a refused film gives no value.
+    for reason in (*reasons, *([Reason.FACING_UNSURE] if facing is Facing.UNKNOWN else [])):
+        if reason not in _REMARKS:
+            bodies = [body.with_reason(reason) for body in bodies]
     to_measure = [_without(body, overruled) for body in bodies]
     mm = film.mm_per_px
     all_heights = [

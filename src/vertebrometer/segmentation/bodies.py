@@ -48,6 +48,7 @@ _FOLLOWING_SIZE: Final = 1.25
 _NEAR: Final = 0.4
 """Distance in depths up to which what is seen may be the body that is expected."""
 _NO_LEVEL: Final = np.full(len(LEVELS), -np.log(len(LEVELS)))
+_CERVICAL: Final = np.array([level.startswith("C") for level in LEVELS])
 _FLAG_FROM: Final = 0.6
 _SACRUM_FROM: Final = 0.42
 _NO_SACRUM_FROM: Final = 0.5
@@ -74,6 +75,8 @@ class Segmentation:
     facing_confidence: float
     sacrum_seen: float
     """0 to 1: how sure the sacrum is in view below the last body."""
+    neck_share: float
+    """0 to 1: how many of the bodies that are seen look like those of the neck, each by itself."""
 
 
 def segment(
@@ -121,6 +124,7 @@ def segment(
         facing=side,
         facing_confidence=confidence,
         sacrum_seen=sacrum,
+        neck_share=_neck_share(readings),
     )
 
 
@@ -436,6 +440,12 @@ def _sacrum_follows(finding: CoarseFinding, readings: Sequence[FineReading], loo
         places.append(_next(readings[-2:]))
     taken = all(glance.is_body >= _NO_SACRUM_FROM for glance in looks.glances(places))
     return 0.0 if taken else _SACRUM_SURE
+
+
+def _neck_share(readings: Sequence[FineReading]) -> float:
+    # Where nothing was seen each level is as likely as any other.
+    seen = [reading.level_log_chance for reading in readings if np.ptp(reading.level_log_chance) > 0]
+    return float(np.exp(seen)[:, _CERVICAL].sum(axis=1).mean()) if seen else 0.0
 
 
 def _vertebrae(

@@ -198,6 +198,7 @@ _REASON_MEANINGS: Final[dict[Reason, str]] = {
     Reason.INTERVAL_TOO_WIDE: "Interval of compression too wide",
     Reason.NOT_SEEN: "Not seen, expected from neighbours",
     Reason.LIES_ON_ITS_SIDE: "The film lies on its side",
+    Reason.CERVICAL_SPINE: "Shows the cervical spine",
 }
 # Numbered in the order in which the reasons came to be, so that none changes its code.
 REASON_TERMS: Final[dict[str, Term]] = {
