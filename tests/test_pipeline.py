@@ -127,32 +127,35 @@ def test_bodies_that_lie_on_their_side_make_a_film_suspect_and_leaning_ones_do_n
     assert not runs_across(film, replace(found, vertebrae=()))
 
 
-def spread_out(found, *, sharp, spread, confidence):
+def spread_out(found, *, sharp, spread, confidence, faces):
     """The same film with so many sharp bodies; the points of all others have this spread over the height."""
     bodies = []
     for number, body in enumerate(found.vertebrae):
         height = np.linalg.norm(body.points.points_rc[0] - body.points.points_rc[-1])
         sd = np.full((6, 2), height * (0.01 if number < sharp else spread))
         bodies.append(replace(body, point_sd_px=sd, confidence=confidence))
-    return replace(found, vertebrae=tuple(bodies))
+    return replace(found, vertebrae=tuple(bodies), facing_confidence=faces)
 
 
 @pytest.mark.parametrize(
-    ("sharp", "spread", "confidence", "lateral"),
+    ("sharp", "spread", "confidence", "faces", "lateral"),
     [
-        (0, 0.02, 0.6, True),
-        (0, 0.05, 0.6, False),
-        (1, 0.05, 0.6, False),
-        (2, 0.09, 0.6, True),
-        (0, 0.05, 0.9, True),
-        (1, 0.09, 0.9, False),
-        (9, 0.09, 0.3, False),
+        (0, 0.02, 0.6, 1.0, True),
+        (0, 0.05, 0.6, 1.0, False),
+        (1, 0.05, 0.6, 1.0, False),
+        (2, 0.09, 0.6, 1.0, True),
+        (0, 0.05, 0.9, 1.0, True),
+        (1, 0.09, 0.9, 1.0, False),
+        (9, 0.09, 0.3, 1.0, False),
+        (0, 0.04, 0.9, 0.7, False),
+        (2, 0.04, 0.9, 0.7, True),
     ],
 )
-def test_a_film_whose_bodies_are_all_unsharp_is_no_lateral_film(sharp, spread, confidence, lateral):
+def test_a_film_whose_bodies_are_all_unsharp_is_no_lateral_film(sharp, spread, confidence, faces, lateral):
     film = lumbar().radiograph
-    found = spread_out(measurer().segment(film), sharp=sharp, spread=spread, confidence=confidence)
-    assert (Reason.NOT_A_LATERAL_SPINE not in film_reasons(film, found)) == lateral
+    found = measurer().segment(film)
+    seen = spread_out(found, sharp=sharp, spread=spread, confidence=confidence, faces=faces)
+    assert (Reason.NOT_A_LATERAL_SPINE not in film_reasons(film, seen)) == lateral
 
 
 def test_a_film_of_the_neck_is_refused_and_one_that_shows_some_of_it_is_not():

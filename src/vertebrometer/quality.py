@@ -18,11 +18,16 @@ LEAST_CONFIDENCE: Final = 0.45
 LEAST_SHARP: Final = 2
 """Bodies that a lateral film shows sharply at the least; one may look sharp by chance."""
 SHARP_SPREAD: Final = 0.055
-"""Spread of the points of a body over its height up to which it is sharp."""
-SHARP_SPREAD_DOUBTED: Final = 0.045
-"""The same on a film whose bodies are doubted."""
+"""Spread of the points of a body over its height up to which it is sharp. How this and the following limits
+were found: docs/validation.md, What is refused."""
 DOUBTED_CONFIDENCE: Final = 0.75
-"""Median confidence of bodies below which they are. How these were found: docs/validation.md, refusals."""
+"""Median confidence of bodies below which they are doubted, and ..."""
+SHARP_SPREAD_DOUBTED: Final = 0.045
+"""... spread up to which they are then sharp."""
+TWO_SIDED: Final = 0.9
+"""Share by which votes for one side outweigh the other's below which a spine has two fronts, ..."""
+SHARP_SPREAD_TWO_SIDED: Final = 0.035
+"""... as one has that is seen from the front; and spread up to which its bodies are then sharp."""
 NECK_SHARE: Final = 0.5
 """Share of bodies that look like those of the neck from which a film counts as one of it."""
 REFUSING: Final = frozenset(
@@ -66,6 +71,8 @@ def _looks_lateral(found: Segmentation) -> bool:
     if confidence < LEAST_CONFIDENCE or len(found.vertebrae) < LEAST_BODIES:
         return confidence >= LEAST_CONFIDENCE
     sharp = SHARP_SPREAD_DOUBTED if confidence < DOUBTED_CONFIDENCE else SHARP_SPREAD
+    if found.facing_confidence < TWO_SIDED:
+        sharp = SHARP_SPREAD_TWO_SIDED
     return sum(_spread(vertebra) <= sharp for vertebra in found.vertebrae) >= LEAST_SHARP
 
 
