@@ -8,6 +8,7 @@ import numpy as np
 
 from vertebrometer.anatomy import Facing, Reason, Vertebra
 from vertebrometer.geometry import angle_deg
+from vertebrometer.morphometry import heights
 from vertebrometer.radiographs import Radiograph
 from vertebrometer.segmentation import Segmentation
 
@@ -64,12 +65,14 @@ def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, .
 def _looks_lateral(found: Segmentation) -> bool:
     """Whether bodies are seen as a lateral film shows them.
 
-    From the front the networks find bodies too, but are sure of none: pedicles and a spinous process lie on
-    each, and what they take for a corner lies elsewhere in every look.
+    From the front the networks find bodies too, but see few of them sharply: what they take for a corner lies
+    elsewhere in every look.
     """
     confidence = float(np.median([vertebra.confidence for vertebra in found.vertebrae]))
-    if confidence < LEAST_CONFIDENCE or len(found.vertebrae) < LEAST_BODIES:
-        return confidence >= LEAST_CONFIDENCE
+    if confidence < LEAST_CONFIDENCE:
+        return False
+    if len(found.vertebrae) < LEAST_BODIES:
+        return True
     sharp = SHARP_SPREAD_DOUBTED if confidence < DOUBTED_CONFIDENCE else SHARP_SPREAD
     if found.facing_confidence < TWO_SIDED:
         sharp = SHARP_SPREAD_TWO_SIDED
@@ -80,9 +83,9 @@ def _spread(vertebra: Vertebra) -> float:
     """Spread of the typical point of a body over its height; from another view every point is unsure."""
     if vertebra.point_sd_px is None:
         return 0.0
-    upper, lower = vertebra.points.points_rc[:3], vertebra.points.points_rc[:2:-1]
-    height = float(np.linalg.norm(lower - upper, axis=1).mean())
-    return float(np.median(vertebra.point_sd_px.max(axis=1))) / max(height, 1e-6)
+    own = heights(vertebra.points)
+    height_px = (own.anterior_px + own.middle_px + own.posterior_px) / 3
+    return float(np.median(vertebra.point_sd_px.max(axis=1))) / max(height_px, 1e-6)
 
 
 def runs_across(radiograph: Radiograph, found: Segmentation) -> bool:

@@ -91,9 +91,11 @@ def measured_report(
     """
     bodies = [_rounded(vertebra) for vertebra in vertebrae]
     # What speaks against the film speaks against each of its bodies: a refused film gives no value.
-    for reason in (*reasons, *([Reason.FACING_UNSURE] if facing is Facing.UNKNOWN else [])):
-        if reason not in _REMARKS:
-            bodies = [body.with_reason(reason) for body in bodies]
+    against = [reason for reason in reasons if reason not in _REMARKS]
+    if facing is Facing.UNKNOWN:
+        against.append(Reason.FACING_UNSURE)
+    for reason in against:
+        bodies = [body.with_reason(reason) for body in bodies]
     to_measure = [_without(body, overruled) for body in bodies]
     mm = film.mm_per_px
     all_heights = [
