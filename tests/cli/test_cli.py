@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 import types
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -352,17 +351,6 @@ def test_help_opens_without_anything_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.mark.slow
-def test_help_opens_quickly():
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "vertebrometer.cli", "--help"], capture_output=True, check=True)
-        times.append(time.perf_counter() - start)
-    # 0.4 s is asked for; a busy machine gets some leave, so the best of three counts.
-    assert min(times) < 0.4
 
 
 def test_the_pipeline_offers_what_the_command_line_asks_for():

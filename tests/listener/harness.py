@@ -254,7 +254,7 @@ class Pacs:
 
 def identity_in(text: str) -> list[str]:
     """Which words of the patients in the test films are in a text."""
-    # A port or a time may happen to hold the digits of a number.
+    # A port, a time or a drawn UID may happen to hold the digits of a number.
     patterns = {word: rf"(?<!\d){word}" if word.isdigit() else word for word in PATIENT_WORDS}
     return [word for word, pattern in patterns.items() if re.search(pattern, text, re.IGNORECASE)]
 

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 
 from tests.listener.harness import a_film, identity_in, until
-from tests.radiographs.makers import PATIENT_WORDS, item, save
+from tests.radiographs.makers import item, save
 from vertebrometer.cli import main
 
 
@@ -92,7 +92,7 @@ def test_anonymised_films_hold_nothing_of_the_patient(tmp_path, capsys):
     for path in copies:
         content = path.read_bytes().lower()
         header = content[: content.rindex(b"\xe0\x7f\x10\x00")]
-        assert [word for word in PATIENT_WORDS if word.encode() in header] == []
+        assert identity_in(header.decode("latin-1")) == []
     first, second = (pydicom.dcmread(path) for path in copies)
     assert first.PatientIdentityRemoved == "YES"
     assert first.StudyInstanceUID == second.StudyInstanceUID != film.StudyInstanceUID
