@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 
@@ -74,6 +75,33 @@ def test_without_a_spacing_ratios_hold_and_lengths_are_in_pixels():
     assert np.median([abs(by_index(report)[n] - by_index(plain_report())[n]) for n in common]) < 2.5
 
 
+@pytest.mark.parametrize(("rows", "cols"), [(0.7, 1.0), (1.0, 0.7)])
+def test_a_squashed_film_of_which_nothing_is_known_is_measured_as_it_was(rows, cols):
+    film = lumbar().radiograph
+    high, wide = round(film.image.shape[0] * rows), round(film.image.shape[1] * cols)
+    image = cv2.resize(np.array(film.image), (wide, high), interpolation=cv2.INTER_AREA)
+    report = measurer().measure(Radiograph(image=image))
+    assert report.film.aspect == pytest.approx(cols / rows, rel=0.12)
+    assert "found from the vertebral bodies" in report.film.facts["aspect"]
+    # Points stay in pixels of the film as stored.
+    scale = np.array([high / film.image.shape[0], wide / film.image.shape[1]])
+    found = np.array([(body.corners_rc.mean(axis=0) + 0.5) / scale - 0.5 for body in report.vertebrae])
+    true = [body.points.centre_rc for body in lumbar().truth.bodies if body.whole]
+    hit = [np.linalg.norm(found - centre, axis=1).min() < 0.15 * 34 / 0.3 for centre in true]
+    assert np.mean(hit) > 0.9
+    assert len(by_index(report)) >= 3
+
+
+def test_what_a_file_says_of_its_pixels_is_believed():
+    film = lumbar().radiograph
+    high, wide = film.image.shape
+    image = cv2.resize(np.array(film.image), (wide, round(0.7 * high)), interpolation=cv2.INTER_AREA)
+    for stated in (Radiograph(image=image, spacing=film.spacing), Radiograph(image=image, aspect=1.05)):
+        report = measurer().measure(stated)
+        assert report.film.aspect == stated.pixel_rc[0] / stated.pixel_rc[1]
+        assert "aspect" not in report.film.facts
+
+
 def test_a_report_of_the_pipeline_survives_its_file():
     assert report_as_json(report_from_json(report_as_json(plain_report()))) == report_as_json(plain_report())
 
@@ -135,6 +163,27 @@ def spread_out(found, *, sharp, spread, confidence, faces):
         sd = np.full((6, 2), height * (0.01 if number < sharp else spread))
         bodies.append(replace(body, point_sd_px=sd, confidence=confidence))
     return replace(found, vertebrae=tuple(bodies), facing_confidence=faces)
+
+
+@pytest.mark.parametrize(("restored_confidence", "measured"), [(0.7, False), (0.95, True)])
+def test_a_refused_film_is_reshaped_only_where_far_more_is_seen(monkeypatch, restored_confidence, measured):
+    # Bodies as they are seen from the front: flat, doubted, none sharp; a little more is seen when stretched.
+    found = measurer().segment(replace(lumbar().radiograph, spacing=None))
+    flat = [
+        replace(body, points=SixPoints(body.points.points_rc * (0.7, 1.0)), contour_rc=body.contour_rc)
+        for body in found.vertebrae
+    ]
+    unsharp = spread_out(
+        replace(found, vertebrae=tuple(flat)), sharp=0, spread=0.06, confidence=0.6, faces=1.0
+    )
+    sharp = spread_out(
+        replace(found, vertebrae=tuple(flat)), sharp=9, spread=0.06, confidence=restored_confidence, faces=1.0
+    )
+    own = Measurer()
+    monkeypatch.setattr(own, "segment", lambda film: unsharp if film.aspect == 1.0 else sharp)
+    report = own.measure(Radiograph(image=lumbar().radiograph.image))
+    assert report.quality.usable is measured
+    assert (report.film.aspect != 1.0) is measured
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from vertebrometer.quality import REFUSING, film_reasons, runs_across
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
 from vertebrometer.runtime import OnnxPredictor, open_weights, shipped_weights
-from vertebrometer.segmentation import Segmentation, segment
+from vertebrometer.segmentation import Segmentation, likely_aspect, segment
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,10 @@ CORNERS_WEIGHTS: Final = "corners"
 
 _TRUSTED: Final = 2.5
 """Sum of confidences from which the bodies themselves say that bone is bright, or that a film is upright."""
+
+_FAR_MORE: Final = 1.4
+"""How many times as much must be seen, rightly shaped, on a film that is refused as it is: 18 of 20 squashed
+lateral films gained so much, none of 6 frontal ones (docs/decisions/0012-squashed-films.md)."""
 
 _CALIBRATION_FILE: Final = Path(__file__).parent / "data" / "calibration.json"
 """Written by ``python benchmarks/calibrate.py`` from films that nothing was trained on."""
@@ -119,6 +123,25 @@ class Measurer:
         other = self.segment(negative)
         return (negative, other) if _trust(other) > 1.5 * _trust(found) + 0.5 else (radiograph, found)
 
+    def _rightly_shaped(self, radiograph: Radiograph, found: Segmentation) -> tuple[Radiograph, Segmentation]:
+        """Segment a film that seems squashed with the pixels that give its bodies their usual proportions.
+
+        Only where nothing is known of the pixels, and only where more is seen so: far more on a film that
+        would be refused as it is, for what looks like bodies from the front is flat as well.
+        """
+        if radiograph.spacing is not None or radiograph.aspect != 1.0:
+            return radiograph, found
+        aspect = likely_aspect(found.vertebrae)
+        if aspect is None:
+            return radiograph, found
+        facts = {**radiograph.facts, "aspect": f"{aspect:.2f}, found from the vertebral bodies"}
+        restored = replace(radiograph, aspect=aspect, facts=facts)
+        other = self.segment(restored)
+        refused = bool(REFUSING.intersection(film_reasons(radiograph, found)))
+        least = _FAR_MORE * _trust(found) if refused else 0.0
+        better = _surely(other) > _surely(found) and _trust(other) >= least
+        return (restored, other) if better else (radiograph, found)
+
     def _lies_on_its_side(self, radiograph: Radiograph) -> bool:
         """Whether a film turned by a quarter shows a spine: either way, for one on its head is seen too."""
         row, col = radiograph.pixel_rc
@@ -139,7 +162,7 @@ class Measurer:
             Checksum of the file that it was read from, kept in the report.
         """
         started = time.perf_counter()
-        radiograph, found = self._rightly_polar(radiograph)
+        radiograph, found = self._rightly_shaped(*self._rightly_polar(radiograph))
         reasons = film_reasons(radiograph, found)
         doubtful = REFUSING.intersection(reasons) or runs_across(radiograph, found)
         if doubtful and self._lies_on_its_side(radiograph):
@@ -177,6 +200,11 @@ def shipped_calibration() -> IntervalCalibration:
 
 def _trust(found: Segmentation) -> float:
     return sum(vertebra.confidence for vertebra in found.vertebrae)
+
+
+def _surely(found: Segmentation) -> float:
+    """How much is seen surely: few sure bodies outweigh many doubtful ones."""
+    return sum(vertebra.confidence**4 for vertebra in found.vertebrae)
 
 
 def measure(radiograph: Radiograph, settings: MeasureSettings | None = None) -> FilmReport:

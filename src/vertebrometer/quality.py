@@ -49,7 +49,7 @@ def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, .
     reasons: list[Reason] = []
     if not found.vertebrae:
         reasons.append(Reason.NO_BODIES_FOUND)
-    elif not _looks_lateral(found):
+    elif not _looks_lateral(found, radiograph.pixel_rc):
         reasons.append(Reason.NOT_A_LATERAL_SPINE)
     elif len(found.vertebrae) < LEAST_BODIES:
         reasons.append(Reason.TOO_FEW_BODIES)
@@ -62,7 +62,7 @@ def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, .
     return tuple(reasons)
 
 
-def _looks_lateral(found: Segmentation) -> bool:
+def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
     """Whether bodies are seen as a lateral film shows them.
 
     From the front the networks find bodies too, but see few of them sharply: what they take for a corner lies
@@ -76,16 +76,18 @@ def _looks_lateral(found: Segmentation) -> bool:
     sharp = SHARP_SPREAD_DOUBTED if confidence < DOUBTED_CONFIDENCE else SHARP_SPREAD
     if found.facing_confidence < TWO_SIDED:
         sharp = SHARP_SPREAD_TWO_SIDED
-    return sum(_spread(vertebra) <= sharp for vertebra in found.vertebrae) >= LEAST_SHARP
+    return sum(_spread(vertebra, pixel_rc) <= sharp for vertebra in found.vertebrae) >= LEAST_SHARP
 
 
-def _spread(vertebra: Vertebra) -> float:
+def _spread(vertebra: Vertebra, pixel_rc: tuple[float, float]) -> float:
     """Spread of the typical point of a body over its height; from another view every point is unsure."""
     if vertebra.point_sd_px is None:
         return 0.0
-    own = heights(vertebra.points)
+    aspect = pixel_rc[0] / pixel_rc[1]
+    own = heights(vertebra.points, aspect=aspect)
     height_px = (own.anterior_px + own.middle_px + own.posterior_px) / 3
-    return float(np.median(vertebra.point_sd_px.max(axis=1))) / max(height_px, 1e-6)
+    spread_px = (vertebra.point_sd_px * (aspect, 1.0)).max(axis=1)
+    return float(np.median(spread_px)) / max(height_px, 1e-6)
 
 
 def runs_across(radiograph: Radiograph, found: Segmentation) -> bool:
