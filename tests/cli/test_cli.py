@@ -39,12 +39,14 @@ class FakeMeasurer:
 
     def measure(self, radiograph):
         rows, cols = radiograph.image.shape
+        squashed = radiograph.name.startswith("squashed")
         film = FilmFacts(
             file=radiograph.name,
             rows=rows,
             cols=cols,
             spacing_mm=radiograph.spacing.rc if radiograph.spacing else None,
             spacing_source=radiograph.spacing.source.value if radiograph.spacing else "none",
+            facts={"aspect": "1.33, found from the vertebral bodies"} if squashed else {},
         )
         empty = radiograph.name.startswith("empty")
         return measured_report(
@@ -342,6 +344,14 @@ def test_both_ways_to_ask_for_the_version_agree(capsys):
     first = capsys.readouterr().out
     assert call("--version") == 0
     assert capsys.readouterr().out == first
+
+
+def test_the_heading_says_that_a_film_seems_squashed(film, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    assert call("measure", film("squashed.png"), film("usual.png")) == 0
+    [heading] = [line for line in capsys.readouterr().out.splitlines() if "squashed:" in line]
+    assert heading.startswith("squashed.png")
+    assert "height over width of a pixel 1.33, found from the vertebral bodies" in heading
 
 
 def test_help_opens_without_anything_heavy():
