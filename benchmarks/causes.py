@@ -1,6 +1,6 @@
 """What the error on phantoms is made of: the same spines, each time with one hindrance taken away.
 
-    python benchmarks/causes.py [--films 40] [--seed 77]
+    python benchmarks/causes.py [--films 30] [--seed 77]
 
 Measures phantoms as they are, with everything that chance draws over the same spine drawn anew (gas, texture,
 noise, where letters stand), and without letters and rulers, ribs and gas, poor exposure, spurs and tilt, one
@@ -113,7 +113,7 @@ CHANGES: dict[str, Change] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--films", type=int, default=40)
+    parser.add_argument("--films", type=int, default=30)
     parser.add_argument("--seed", type=int, default=77, help="of the set of phantoms; none was trained on")
     arguments = parser.parse_args()
     # Every value counts here, also those that would be too unsure to tell.

@@ -346,10 +346,10 @@ def test_both_ways_to_ask_for_the_version_agree(capsys):
     assert capsys.readouterr().out == first
 
 
-def test_the_heading_says_that_a_film_seems_squashed(film, capsys, monkeypatch):
+def test_the_heading_says_what_shape_of_pixels_was_found(film, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     assert call("measure", film("squashed.png"), film("usual.png")) == 0
-    [heading] = [line for line in capsys.readouterr().out.splitlines() if "squashed:" in line]
+    [heading] = [line for line in capsys.readouterr().out.splitlines() if "height over width" in line]
     assert heading.startswith("squashed.png")
     assert "height over width of a pixel 1.33, found from the vertebral bodies" in heading
 

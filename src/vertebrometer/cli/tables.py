@@ -69,7 +69,7 @@ def _heading(outcome: Outcome) -> str:
     elif report.film.rows is not None:
         facts.append("no pixel spacing, heights in pixels")
     if "aspect" in report.film.facts:
-        facts.append(f"squashed: height over width of a pixel {report.film.facts['aspect']}")
+        facts.append(f"height over width of a pixel {report.film.facts['aspect']}")
     if report.facing is not Facing.UNKNOWN:
         facts.append(f"facing {report.facing.value}")
     # The name of the result is worth saying where it is not simply the film's.
