@@ -33,6 +33,11 @@ def test_one_crushed_body_does_not_make_a_squashed_film():
     assert likely_aspect(spine(33.0, 15.0, 33.0, 33.0, posterior=33.0)) is None
 
 
+@pytest.mark.parametrize("stretch_rows", [0.0, 0.2, 5.0])
+def test_what_no_squashing_makes_a_body_is_left_alone(stretch_rows):
+    assert likely_aspect(moved(usual_spine(), stretch_rows=stretch_rows)) is None
+
+
 def test_bodies_that_are_hardly_seen_are_no_witnesses():
     flat = spine(20.0, 20.0, 20.0, posterior=20.0, confidence=0.3)
     assert proportion(flat) is None

@@ -14,8 +14,10 @@ USUAL_PROPORTION: Final = 0.83
 """Height over depth of a middling body: medians of 500 phantoms and projections 0.81, of real films 0.86."""
 UNUSUAL_BELOW: Final = 0.78
 UNUSUAL_ABOVE: Final = 0.97
-"""Median proportion beyond which a film may be squashed; of 20 standing films and their parts one in ten lies
-there as it is. Another look costs time and is taken only where it sees more."""
+"""Median proportion beyond which a film may be squashed; the lower parts of 3 of 20 standing films lie there
+as they are. Another look costs time and is taken only where it sees more."""
+MOST_SQUASHED: Final = 2.5
+"""Factor beyond which no film is taken for squashed: such bodies are none."""
 _SEEN_FROM: Final = 0.4
 """Confidence from which a body is a witness."""
 _LEAST_BODIES: Final = 2
@@ -46,9 +48,11 @@ def proportion(vertebrae: Sequence[Vertebra], *, aspect: float = 1.0) -> float |
 def likely_aspect(vertebrae: Sequence[Vertebra]) -> float | None:
     """Return the height over width of a pixel that would give bodies their usual proportions.
 
-    None where they have them already, as far as spines differ, or where too few are seen.
+    None where they have them already, as far as spines differ, where too few are seen, or where no squashing
+    makes them bodies.
     """
     found = proportion(vertebrae)
     if found is None or UNUSUAL_BELOW <= found <= UNUSUAL_ABOVE:
         return None
-    return USUAL_PROPORTION / found
+    aspect = USUAL_PROPORTION / max(found, 1e-9)
+    return aspect if 1 / MOST_SQUASHED < aspect < MOST_SQUASHED else None
