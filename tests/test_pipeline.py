@@ -165,8 +165,12 @@ def spread_out(found, *, sharp, spread, confidence, faces):
     return replace(found, vertebrae=tuple(bodies), facing_confidence=faces)
 
 
-@pytest.mark.parametrize(("restored_confidence", "measured"), [(0.7, False), (0.95, True)])
-def test_a_refused_film_is_reshaped_only_where_far_more_is_seen(monkeypatch, restored_confidence, measured):
+@pytest.mark.parametrize(
+    ("restored_confidence", "faces", "measured"), [(0.7, 1.0, False), (0.95, 0.4, False), (0.95, 1.0, True)]
+)
+def test_a_refused_film_is_reshaped_where_it_has_one_front_and_shows_far_more(
+    monkeypatch, restored_confidence, faces, measured
+):
     # Bodies as they are seen from the front: flat, doubted, none sharp; a little more is seen when stretched.
     found = measurer().segment(replace(lumbar().radiograph, spacing=None))
     flat = [
@@ -174,7 +178,7 @@ def test_a_refused_film_is_reshaped_only_where_far_more_is_seen(monkeypatch, res
         for body in found.vertebrae
     ]
     unsharp = spread_out(
-        replace(found, vertebrae=tuple(flat)), sharp=0, spread=0.06, confidence=0.6, faces=1.0
+        replace(found, vertebrae=tuple(flat)), sharp=0, spread=0.06, confidence=0.6, faces=faces
     )
     sharp = spread_out(
         replace(found, vertebrae=tuple(flat)), sharp=9, spread=0.06, confidence=restored_confidence, faces=1.0

@@ -16,7 +16,7 @@ from vertebrometer.anatomy import OVERRULABLE, Facing, Reason
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import WeightsError
-from vertebrometer.quality import REFUSING, film_reasons, runs_across
+from vertebrometer.quality import REFUSING, TWO_SIDED, film_reasons, runs_across
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
 from vertebrometer.runtime import OnnxPredictor, open_weights, shipped_weights
@@ -33,7 +33,7 @@ _TRUSTED: Final = 2.5
 
 _FAR_MORE: Final = 1.4
 """How many times as much must be seen, rightly shaped, on a film that is refused as it is: 18 of 20 squashed
-lateral films gained so much, none of 6 frontal ones (docs/decisions/0012-squashed-films.md)."""
+lateral films gained so much, and all had one front (docs/decisions/0012-squashed-films.md)."""
 
 _CALIBRATION_FILE: Final = Path(__file__).parent / "data" / "calibration.json"
 """Written by ``python benchmarks/calibrate.py`` from films that nothing was trained on."""
@@ -126,18 +126,18 @@ class Measurer:
     def _rightly_shaped(self, radiograph: Radiograph, found: Segmentation) -> tuple[Radiograph, Segmentation]:
         """Segment a film that seems squashed with the pixels that give its bodies their usual proportions.
 
-        Only where nothing is known of the pixels, and only where more is seen so: far more on a film that
-        would be refused as it is, for what looks like bodies from the front is flat as well.
+        Only where nothing is known of the pixels, and only where more is seen so. What looks like bodies from
+        the front is flat as well: a film that is refused as it is must have one front and show far more.
         """
         if radiograph.spacing is not None or radiograph.aspect != 1.0:
             return radiograph, found
         aspect = likely_aspect(found.vertebrae)
-        if aspect is None:
+        refused = bool(REFUSING.intersection(film_reasons(radiograph, found)))
+        if aspect is None or (refused and found.facing_confidence < TWO_SIDED):
             return radiograph, found
         facts = {**radiograph.facts, "aspect": f"{aspect:.2f}, found from the vertebral bodies"}
         restored = replace(radiograph, aspect=aspect, facts=facts)
         other = self.segment(restored)
-        refused = bool(REFUSING.intersection(film_reasons(radiograph, found)))
         least = _FAR_MORE * _trust(found) if refused else 0.0
         better = _surely(other) > _surely(found) and _trust(other) >= least
         return (restored, other) if better else (radiograph, found)
