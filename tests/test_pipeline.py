@@ -173,16 +173,10 @@ def test_a_refused_film_is_reshaped_where_it_has_one_front_and_shows_far_more(
 ):
     # Bodies as they are seen from the front: flat, doubted, none sharp; a little more is seen when stretched.
     found = measurer().segment(replace(lumbar().radiograph, spacing=None))
-    flat = [
-        replace(body, points=SixPoints(body.points.points_rc * (0.7, 1.0)), contour_rc=body.contour_rc)
-        for body in found.vertebrae
-    ]
-    unsharp = spread_out(
-        replace(found, vertebrae=tuple(flat)), sharp=0, spread=0.06, confidence=0.6, faces=faces
-    )
-    sharp = spread_out(
-        replace(found, vertebrae=tuple(flat)), sharp=9, spread=0.06, confidence=restored_confidence, faces=1.0
-    )
+    flat = [replace(body, points=SixPoints(body.points.points_rc * (0.7, 1.0))) for body in found.vertebrae]
+    seen = replace(found, vertebrae=tuple(flat))
+    unsharp = spread_out(seen, sharp=0, spread=0.06, confidence=0.6, faces=faces)
+    sharp = spread_out(seen, sharp=9, spread=0.06, confidence=restored_confidence, faces=1.0)
     own = Measurer()
     monkeypatch.setattr(own, "segment", lambda film: unsharp if film.aspect == 1.0 else sharp)
     report = own.measure(Radiograph(image=lumbar().radiograph.image))
