@@ -101,6 +101,14 @@ def facing_other_way(shown: Shown) -> Shown:
     return image[:, ::-1], mirrored(truth)
 
 
+def turned_round(shown: Shown) -> Shown:
+    """Turn the film by 180 degrees."""
+    image, truth = shown
+    far = np.array(image.shape) - 1.0
+    turned = replace(truth, facing=truth.facing.opposite)
+    return image[::-1, ::-1], moved(turned, lambda points: far - points)
+
+
 def part(first: str, last: str, *, margin: float = MARGIN, sides: float = 1.0) -> Callable[[Shown], Shown]:
     """Cut out the bodies from `first` to `last`, as a film of that region shows them."""
 
@@ -197,10 +205,13 @@ LOWER = part("T8", "L5")
 VARIANTS: dict[str, Callable[[Shown], Shown]] = {
     "as it is": whole,
     "facing the other way": facing_other_way,
+    "on its head": turned_round,
     "lumbar, T11-L5": part("T11", "L5"),
     "lumbar, cut close, T12-L5": part("T12", "L5", margin=0.3, sides=0.5),
     "thoracolumbar, T8-L5": LOWER,
     "thoracic, T4-T12": part("T4", "T12"),
+    "T8-L5, on its head": after(LOWER, turned_round),
+    "T4-T12, on its head": after(part("T4", "T12"), turned_round),
     "T8-L5, half the pixels": after(LOWER, scaled(0.5, 0.5)),
     "T8-L5, 1.7 times the pixels": after(LOWER, scaled(1.7, 1.7)),
     "T8-L5, rows squashed to 0.75": after(LOWER, scaled(0.75, 1.0)),

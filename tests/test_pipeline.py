@@ -127,6 +127,69 @@ def test_noise_is_not_measured():
     assert not by_index(report)
 
 
+def on_its_head(radiograph: Radiograph) -> Radiograph:
+    return replace(radiograph, image=np.ascontiguousarray(radiograph.image[::-1, ::-1]))
+
+
+def test_a_film_on_its_head_is_measured_as_it_was_and_told_in_its_own_pixels():
+    film = on_its_head(lumbar().radiograph)
+    report, plain = measurer().measure(film), plain_report()
+    assert report.head_down
+    assert not plain.head_down
+    assert "on its head" in report.film.facts["upright"]
+    assert "upright" not in plain.film.facts
+    assert report.facing is plain.facing.opposite
+    assert [body.level for body in report.vertebrae] == [body.level for body in plain.vertebrae]
+    assert by_index(report) == by_index(plain)
+    far = np.array(film.image.shape) - 1.0
+    for body, same in zip(report.vertebrae, plain.vertebrae, strict=True):
+        np.testing.assert_allclose(body.points.points_rc, far - same.points.points_rc, atol=0.02)
+        np.testing.assert_allclose(body.contour_rc, far - same.contour_rc, atol=0.02)
+    assert report_as_json(report_from_json(report_as_json(report))) == report_as_json(report)
+
+
+def test_what_a_reader_says_of_a_film_on_its_head_is_of_the_film_as_stored_and_of_bodies_from_the_head():
+    plain = plain_report()
+    assert plain.vertebrae[1].level == "T10"
+    pinned = MeasureSettings(facing=plain.facing.opposite, levels={2: "T11"})
+    report = Measurer(pinned).measure(on_its_head(lumbar().radiograph))
+    assert report.head_down
+    assert report.facing is plain.facing.opposite
+    assert report.vertebrae[1].level == "T11"
+    assert by_index(report) == by_index(plain)
+
+
+def test_a_squashed_film_on_its_head_is_restored_and_turned():
+    image = np.array(lumbar().radiograph.image[::-1, ::-1])
+    flat = cv2.resize(image, (image.shape[1], round(0.65 * image.shape[0])), interpolation=cv2.INTER_AREA)
+    report = measurer().measure(Radiograph(image=flat))
+    assert report.head_down
+    assert report.film.aspect == pytest.approx(1 / 0.65, rel=0.12)
+    assert [body.level for body in report.vertebrae] == [body.level for body in plain_report().vertebrae]
+
+
+def test_with_force_a_film_is_taken_to_be_upright():
+    report = Measurer(MeasureSettings(force=True)).measure(on_its_head(lumbar().radiograph))
+    assert not report.head_down
+    assert "upright" not in report.film.facts
+
+
+def test_a_film_that_seems_to_stand_on_its_head_either_way_is_left_as_it_is(monkeypatch):
+    own = Measurer()
+    asked = []
+
+    def head_down_always(film, **given):
+        asked.append(given)
+        return replace(found, on_its_head=not given.get("upright", False))
+
+    found = own.segment(lumbar().radiograph)
+    monkeypatch.setattr(own, "segment", head_down_always)
+    report = own.measure(lumbar().radiograph)
+    assert asked == [{}, {"turned": True}, {"upright": True}]
+    assert not report.head_down
+    assert by_index(report) == by_index(plain_report())
+
+
 @pytest.mark.parametrize("quarters", [1, 3])
 def test_a_film_on_its_side_is_refused_with_the_way_out(quarters):
     image = np.ascontiguousarray(np.rot90(lumbar().radiograph.image, quarters))
@@ -178,7 +241,7 @@ def test_a_refused_film_is_reshaped_where_it_has_one_front_and_shows_far_more(
     unsharp = spread_out(seen, sharp=0, spread=0.06, confidence=0.6, faces=faces)
     sharp = spread_out(seen, sharp=9, spread=0.06, confidence=restored_confidence, faces=1.0)
     own = Measurer()
-    monkeypatch.setattr(own, "segment", lambda film: unsharp if film.aspect == 1.0 else sharp)
+    monkeypatch.setattr(own, "segment", lambda film, **_: unsharp if film.aspect == 1.0 else sharp)
     report = own.measure(Radiograph(image=lumbar().radiograph.image))
     assert report.quality.usable is measured
     assert (report.film.aspect != 1.0) is measured

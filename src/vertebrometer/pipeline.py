@@ -97,8 +97,19 @@ class Measurer:
         """SHA-256 of each weight file, by name."""
         return {model.name: model.sha256 for model in self.models}
 
-    def segment(self, radiograph: Radiograph) -> Segmentation:
-        """Find and outline the bodies of a film."""
+    def segment(self, radiograph: Radiograph, *, turned: bool = False, upright: bool = False) -> Segmentation:
+        """Find and outline the bodies of a film.
+
+        Parameters
+        ----------
+        radiograph : Radiograph
+            The film.
+        turned : bool
+            Whether it was turned by 180 degrees since a reader saw it.
+        upright : bool
+            Whether it is known not to stand on its head.
+        """
+        facing = self.settings.facing
         return segment(
             radiograph.image,
             pixel_rc=radiograph.pixel_rc,
@@ -106,8 +117,9 @@ class Measurer:
             coarse=self._coarse,
             points=self._points,
             corners=self._corners,
-            facing=self.settings.facing,
+            facing=facing.opposite if turned else facing,
             pinned={number - 1: name for number, name in self.settings.levels.items()},
+            upright=upright or self.settings.force,
         )
 
     def _rightly_polar(self, radiograph: Radiograph) -> tuple[Radiograph, Segmentation]:
@@ -123,7 +135,27 @@ class Measurer:
         other = self.segment(negative)
         return (negative, other) if _trust(other) > 1.5 * _trust(found) + 0.5 else (radiograph, found)
 
-    def _rightly_shaped(self, radiograph: Radiograph, found: Segmentation) -> tuple[Radiograph, Segmentation]:
+    def _rightly_turned(
+        self, radiograph: Radiograph, found: Segmentation
+    ) -> tuple[Radiograph, Segmentation, bool]:
+        """Segment a film that seems to stand on its head turned by 180 degrees; say whether it was turned.
+
+        A film that is refused as it is stays refused.
+        """
+        if not found.on_its_head or REFUSING.intersection(film_reasons(radiograph, found)):
+            return radiograph, found, False
+        facts = {**radiograph.facts, "upright": "no, on its head, found from the vertebral bodies"}
+        image = np.ascontiguousarray(radiograph.image[::-1, ::-1])
+        turned = replace(radiograph, image=image, facts=facts)
+        other = self.segment(turned, turned=True)
+        refused = REFUSING.intersection(film_reasons(turned, other))
+        if other.on_its_head or refused:
+            return radiograph, self.segment(radiograph, upright=True), False
+        return turned, other, True
+
+    def _rightly_shaped(
+        self, radiograph: Radiograph, found: Segmentation, *, turned: bool = False
+    ) -> tuple[Radiograph, Segmentation]:
         """Segment a film that seems squashed with the pixels that give its bodies their usual proportions.
 
         Only where nothing is known of the pixels, and only where more is seen so. What looks like bodies from
@@ -137,7 +169,7 @@ class Measurer:
             return radiograph, found
         facts = {**radiograph.facts, "aspect": f"{aspect:.2f}, found from the vertebral bodies"}
         restored = replace(radiograph, aspect=aspect, facts=facts)
-        other = self.segment(restored)
+        other = self.segment(restored, turned=turned)
         least = _FAR_MORE * _trust(found) if refused else 0.0
         better = _surely(other) > _surely(found) and _trust(other) >= least
         return (restored, other) if better else (radiograph, found)
@@ -162,11 +194,17 @@ class Measurer:
             Checksum of the file that it was read from, kept in the report.
         """
         started = time.perf_counter()
-        radiograph, found = self._rightly_shaped(*self._rightly_polar(radiograph))
+        radiograph, found, turned = self._rightly_turned(*self._rightly_polar(radiograph))
+        radiograph, found = self._rightly_shaped(radiograph, found, turned=turned)
+        if not turned:
+            # Squashed, bodies may not name themselves any way up.
+            radiograph, found, turned = self._rightly_turned(radiograph, found)
         reasons = film_reasons(radiograph, found)
         doubtful = REFUSING.intersection(reasons) or runs_across(radiograph, found)
         if doubtful and self._lies_on_its_side(radiograph):
             reasons = (*reasons, Reason.LIES_ON_ITS_SIDE)
+        if turned:
+            found = found.turned_round(radiograph.image.shape)
         settings = settings_as_dict(self.settings)
         return measured_report(
             found.vertebrae,

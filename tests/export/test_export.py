@@ -121,6 +121,13 @@ def test_every_kind_of_report_can_be_drawn(facing):
     assert draw_overlay(IMAGE, report).std() > 0
 
 
+def test_labels_stay_beside_their_bodies_whichever_way_up_the_film_is():
+    upright = report_of(spine(30, 24, 30))
+    head_down = replace(upright, vertebrae=upright.vertebrae[::-1])
+    assert head_down.head_down
+    assert np.array_equal(draw_overlay(IMAGE, head_down), draw_overlay(IMAGE, upright))
+
+
 def test_a_refused_film_is_drawn_with_its_reason():
     report = report_of([], reasons=[Reason.NOT_A_LATERAL_SPINE])
     assert draw_overlay(IMAGE, report).shape[0] > draw_overlay(IMAGE, report_of([])).shape[0]

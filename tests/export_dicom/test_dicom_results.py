@@ -137,6 +137,14 @@ def test_the_overlay_is_a_plain_colour_image():
     assert list(sc.PatientOrientation) == ["A", "F"]
 
 
+def test_on_a_film_that_stands_on_its_head_columns_lead_to_the_head():
+    upright = report()
+    bodies = [replace(body, index=n + 1) for n, body in enumerate(upright.vertebrae[::-1])]
+    objects = made(replace(upright, vertebrae=tuple(bodies)))
+    assert list(objects["sc"].PatientOrientation) == ["A", "H"]
+    assert list(objects["seg"].PatientOrientation) == ["A", "H"]
+
+
 def test_a_refused_film_has_a_report_and_nothing_else():
     assert list(made(refused())) == ["sr"]
 

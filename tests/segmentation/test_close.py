@@ -88,6 +88,7 @@ def reading_of(points, sd_px=2.0):
         merged=False,
         is_body=1.0,
         level_log_chance=np.zeros(27),
+        turned_log_chance=np.zeros(27),
         metal=0.0,
         cement=0.0,
         cut=0.0,

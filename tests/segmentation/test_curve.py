@@ -71,6 +71,7 @@ def reading_of(sure, step=0.0):
         merged=False,
         is_body=1.0,
         level_log_chance=np.zeros(len(LEVELS)),
+        turned_log_chance=np.zeros(len(LEVELS)),
         metal=0.0,
         cement=0.0,
         cut=0.0,

@@ -41,6 +41,11 @@ class Facing(StrEnum):
     RIGHT = "right"
     UNKNOWN = "unknown"
 
+    @property
+    def opposite(self) -> Facing:
+        """The other side; unknown stays unknown."""
+        return {Facing.LEFT: Facing.RIGHT, Facing.RIGHT: Facing.LEFT}.get(self, Facing.UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SixPoints:

@@ -70,6 +70,8 @@ def _heading(outcome: Outcome) -> str:
         facts.append("no pixel spacing, heights in pixels")
     if "aspect" in report.film.facts:
         facts.append(f"height over width of a pixel {report.film.facts['aspect']}")
+    if "upright" in report.film.facts:
+        facts.append(f"upright: {report.film.facts['upright']}")
     if report.facing is not Facing.UNKNOWN:
         facts.append(f"facing {report.facing.value}")
     # The name of the result is worth saying where it is not simply the film's.

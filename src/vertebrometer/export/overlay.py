@@ -169,7 +169,8 @@ def _write_labels(canvas: Image.Image, report: FilmReport, view: _View, font: in
     letters = ImageFont.load_default(font)
     small = ImageFont.load_default(max(12, font - 4))
     next_free = 2.0
-    for body in report.vertebrae:
+    # A film may stand on its head.
+    for body in sorted(report.vertebrae, key=lambda body: float(body.corners_rc[:, 0].mean())):
         measured = body.percent is not None
         used, text = (letters if measured else small), _label(body)
         left, top, right, bottom = draw.textbbox((0, 0), text, font=used)

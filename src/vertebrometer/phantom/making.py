@@ -238,10 +238,9 @@ def mirrored(truth: FilmTruth) -> FilmTruth:
     def flip(points_rc: FloatArray) -> FloatArray:
         return np.column_stack([points_rc[:, 0], width - 1 - points_rc[:, 1]])
 
-    facing = {Facing.LEFT: Facing.RIGHT, Facing.RIGHT: Facing.LEFT}.get(truth.facing, Facing.UNKNOWN)
     return replace(
         truth,
-        facing=facing,
+        facing=truth.facing.opposite,
         bodies=tuple(
             replace(body, points=SixPoints(flip(body.points.points_rc)), contour_rc=flip(body.contour_rc))
             for body in truth.bodies

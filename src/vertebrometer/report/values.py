@@ -175,7 +175,13 @@ class FilmReport:
     definition: Definition
     elapsed_s: float
     vertebrae: tuple[BodyReport, ...]
-    """From the top."""
+    """From the head of the patient, which is the top of the film unless `head_down`."""
+
+    @property
+    def head_down(self) -> bool:
+        """Whether the film stands on its head: the first body lies lowest on it."""
+        rows = [float(body.corners_rc[:, 0].mean()) for body in self.vertebrae]
+        return len(rows) > 1 and rows[0] > rows[-1]
 
     @property
     def measured(self) -> tuple[BodyReport, ...]:

@@ -18,6 +18,7 @@ from vertebrometer.segmentation.curve import Gap, following, gaps_between, guess
 from vertebrometer.segmentation.fine import FineLooks, FineReading, Glance
 from vertebrometer.segmentation.frames import BodyPose, downward, pose_of
 from vertebrometer.segmentation.naming import name_levels
+from vertebrometer.segmentation.upright import on_its_head
 from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
 
 BODY_FROM: Final = 0.35
@@ -77,6 +78,21 @@ class Segmentation:
     """0 to 1: how sure the sacrum is in view below the last body."""
     neck_share: float
     """0 to 1: how many of the bodies that are seen look like those of the neck, each by itself."""
+    on_its_head: bool = False
+    """Whether its bodies look as if the film stood on its head. Then pinned names are left out."""
+
+    def turned_round(self, shape: tuple[int, ...]) -> Segmentation:
+        """Return the same for the film, of this shape, turned by 180 degrees; bodies stay in their order."""
+        far = np.array(shape[:2]) - 1.0
+        vertebrae = tuple(
+            replace(
+                vertebra,
+                points=SixPoints(far - vertebra.points.points_rc),
+                contour_rc=far - vertebra.contour_rc,
+            )
+            for vertebra in self.vertebrae
+        )
+        return replace(self, vertebrae=vertebrae, facing=self.facing.opposite)
 
 
 def segment(
@@ -89,6 +105,7 @@ def segment(
     corners: Predictor | None = None,
     facing: Facing = Facing.UNKNOWN,
     pinned: Mapping[int, str] | None = None,
+    upright: bool = False,
 ) -> Segmentation:
     """Find and outline the vertebral bodies of a lateral film.
 
@@ -108,6 +125,8 @@ def segment(
         Given by a reader; UNKNOWN lets the film tell.
     pinned : mapping, optional
         Place of a body from the top (from 0) to the name a reader gave it.
+    upright : bool
+        Whether it is known that the film does not stand on its head.
     """
     square = resampled(image, (pixel_rc[0] / pixel_rc[1], 1.0)) if pixel_rc[0] != pixel_rc[1] else None
     film = image if square is None else square.image
@@ -117,7 +136,9 @@ def segment(
     if corners is not None:
         readings = look_closely(looks.image, readings, corners)
     sacrum = _sacrum_follows(finding, readings, looks)
-    vertebrae = _vertebrae(readings, film.shape, sacrum, pinned)
+    head_down = not upright and sacrum < _SACRUM_SURE and _on_its_head(readings)
+    # A reader's numbers count from the head.
+    vertebrae = _vertebrae(readings, film.shape, sacrum, None if head_down else pinned)
     back = _Back(mirrored, film.shape[1], scale)
     return Segmentation(
         vertebrae=tuple(back.vertebra(v) for v in vertebrae),
@@ -125,6 +146,7 @@ def segment(
         facing_confidence=confidence,
         sacrum_seen=sacrum,
         neck_share=_neck_share(readings),
+        on_its_head=head_down,
     )
 
 
@@ -360,6 +382,11 @@ def _nearest(pose: BodyPose, readings: Sequence[FineReading]) -> FineReading | N
     """Surest of the readings whose centre lies within two fifths of a depth."""
     near = [reading for reading in readings if _near(pose_of(reading.points), pose)]
     return max(near, key=confidence_of, default=None)
+
+
+def _on_its_head(readings: Sequence[FineReading]) -> bool:
+    sure = [reading for reading in readings if confidence_of(reading) >= SURE_FROM]
+    return on_its_head(sure, [confidence_of(reading) for reading in sure])
 
 
 def _new(poses: Sequence[BodyPose], tried: Sequence[BodyPose], apart: float = 0.2) -> list[BodyPose]:

@@ -235,6 +235,7 @@ def guessed(pose: BodyPose, seen: FineReading | None, sure: Sequence[FineReading
         With a spread that forbids to measure it.
     """
     expected = _shape(sure, pose)
+    unknown = np.full(len(LEVELS), -np.log(len(LEVELS)))
     doubt = EXPECTED_SD * pose.depth_px
     if seen is None:
         return FineReading(
@@ -245,7 +246,8 @@ def guessed(pose: BodyPose, seen: FineReading | None, sure: Sequence[FineReading
             broken=False,
             merged=False,
             is_body=GUESSED_IS_BODY,
-            level_log_chance=np.full(len(LEVELS), -np.log(len(LEVELS))),
+            level_log_chance=unknown,
+            turned_log_chance=unknown,
             metal=0.0,
             cement=0.0,
             cut=0.0,

@@ -75,6 +75,8 @@ class FineReading:
     """Probability that a vertebral body lies in the middle of the crop."""
     level_log_chance: FloatArray
     """Logarithm of the chance of each level in `LEVELS`, by the look of this body alone."""
+    turned_log_chance: FloatArray
+    """The same by looks that turn it upside down: what it looks like where the film stands on its head."""
     metal: float
     cement: float
     cut: float
@@ -270,7 +272,9 @@ def _combined(pose: BodyPose, looks: _BodyLooks) -> FineReading:
     seen, out = _averaged(pose, looks), looks.out
     upright = ~np.array([view.upside_down for view in looks.views])
     # Upside down the network was never told a level.
-    level = _log_softmax(out["level"][upright].astype(float)).mean(axis=0)
+    level, turned = (
+        _log_softmax(out["level"][those].astype(float)).mean(axis=0) for those in (upright, ~upright)
+    )
     flags = _sigmoid(out["flags"].astype(float)).mean(axis=0)
     to_film = seen.to_crop.inverse()
     outline = outline_of(_mean_mask(looks.maps, seen.to_crop, out["mask"]), seen.points)
@@ -283,6 +287,7 @@ def _combined(pose: BodyPose, looks: _BodyLooks) -> FineReading:
         merged=outline.merged,
         is_body=_body_chance(out),
         level_log_chance=level,
+        turned_log_chance=turned,
         metal=float(flags[0]),
         cement=float(flags[1]),
         cut=float(flags[2]),

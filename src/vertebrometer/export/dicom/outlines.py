@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from vertebrometer.errors import DamagedImageError
 from vertebrometer.export.dicom import codes
 from vertebrometer.export.dicom.codes import Term
-from vertebrometer.export.dicom.report_document import DIRECTIONS, outline_xy, tracking_name, weights_serial
+from vertebrometer.export.dicom.report_document import directions, outline_xy, tracking_name, weights_serial
 from vertebrometer.export.dicom.uids import result_uid
 from vertebrometer.export.overlay import band_colour
 from vertebrometer.report import BodyReport, FilmReport
@@ -68,7 +68,7 @@ def segmentation(source: Dataset, report: FilmReport, *, revision: str = "") -> 
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     # A projection has no orientation in space, so the directions of the film stand for it.
-    made.PatientOrientation = list(DIRECTIONS.get(report.facing, ())) or source.get("PatientOrientation")
+    made.PatientOrientation = list(directions(report) or ()) or source.get("PatientOrientation")
     return made
 
 

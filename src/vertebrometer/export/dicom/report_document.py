@@ -24,15 +24,19 @@ SERIES_NUMBER: Final = 9701
 HALF_PIXEL: Final = 0.5
 """Our pixel 0 has its centre at 0; PS3.3, C.18.6.1.1 has its corner there."""
 
-DIRECTIONS: Final = {Facing.RIGHT: ("A", "F"), Facing.LEFT: ("P", "F")}
-"""Directions of rows and of columns of the film: to the front or the back of the patient, and to the feet."""
-
 HEIGHT_LINES: Final = {
     codes.ANTERIOR_HEIGHT: ("anterior", (0, 5)),
     codes.MIDDLE_HEIGHT: ("middle", (1, 4)),
     codes.POSTERIOR_HEIGHT: ("posterior", (2, 3)),
 }
 """Each height with its name and the places, among `POINT_NAMES`, of the points it joins."""
+
+
+def directions(report: FilmReport) -> tuple[str, str] | None:
+    """Return where rows and columns of the film lead, as PS3.3, C.7.6.1.1.1 spells it; None where unknown."""
+    if report.facing is Facing.UNKNOWN:
+        return None
+    return ("A" if report.facing is Facing.RIGHT else "P", "H" if report.head_down else "F")
 
 
 def report_document(source: Dataset, report: FilmReport, *, revision: str = "") -> sr.ComprehensiveSR:
