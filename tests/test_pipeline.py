@@ -148,6 +148,16 @@ def test_a_film_on_its_head_is_measured_as_it_was_and_told_in_its_own_pixels():
     assert report_as_json(report_from_json(report_as_json(report))) == report_as_json(report)
 
 
+@pytest.mark.parametrize(
+    ("order", "sacrum", "lateral"),
+    [(-0.5, 0.0, True), (-2.0, 0.0, True), (-3.0, 0.0, False), (-3.0, 0.99, True), (None, 0.0, True)],
+)
+def test_bodies_that_do_not_follow_one_another_as_levels_do_are_no_lateral_spine(order, sacrum, lateral):
+    film = lumbar().radiograph
+    found = replace(measurer().segment(film), order_log_chance=order, sacrum_seen=sacrum)
+    assert (Reason.NOT_A_LATERAL_SPINE not in film_reasons(film, found)) is lateral
+
+
 def test_what_a_reader_says_of_a_film_on_its_head_is_of_the_film_as_stored_and_of_bodies_from_the_head():
     plain = plain_report()
     assert plain.vertebrae[1].level == "T10"

@@ -138,11 +138,8 @@ class Measurer:
     def _rightly_turned(
         self, radiograph: Radiograph, found: Segmentation
     ) -> tuple[Radiograph, Segmentation, bool]:
-        """Segment a film that seems to stand on its head turned by 180 degrees; say whether it was turned.
-
-        A film that is refused as it is stays refused.
-        """
-        if not found.on_its_head or REFUSING.intersection(film_reasons(radiograph, found)):
+        """Segment a film that seems to stand on its head turned by 180 degrees; say whether it was turned."""
+        if not found.on_its_head:
             return radiograph, found, False
         facts = {**radiograph.facts, "upright": "no, on its head, found from the vertebral bodies"}
         image = np.ascontiguousarray(radiograph.image[::-1, ::-1])

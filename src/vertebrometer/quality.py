@@ -29,6 +29,9 @@ TWO_SIDED: Final = 0.9
 """Share by which votes for one side outweigh the other's below which a spine has two fronts, ..."""
 SHARP_SPREAD_TWO_SIDED: Final = 0.035
 """... as one has that is seen from the front; and spread up to which its bodies are then sharp."""
+ORDER_LOG_CHANCE: Final = -2.3
+"""Logarithm of the chance of the middling body at its place among its neighbours, below which bodies are not
+those of one spine seen from the side, unless a sacrum follows them."""
 NECK_SHARE: Final = 0.5
 """Share of bodies that look like those of the neck from which a film counts as one of it."""
 REFUSING: Final = frozenset(
@@ -40,6 +43,8 @@ REFUSING: Final = frozenset(
     }
 )
 """Reasons that leave a film without any value."""
+SACRUM_FROM: Final = 0.5
+"""How sure the sacrum is from which it says more than what levels look like."""
 _ACROSS_DEG: Final = 60.0
 """Lean of most bodies from which a film may lie on its side; of an upright one few lean by more than 45."""
 
@@ -66,8 +71,11 @@ def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
     """Whether bodies are seen as a lateral film shows them.
 
     From the front the networks find bodies too, but see few of them sharply: what they take for a corner lies
-    elsewhere in every look.
+    elsewhere in every look. Nor do these bodies look like the levels of a spine, one after the other.
     """
+    order = found.order_log_chance
+    if order is not None and order < ORDER_LOG_CHANCE and found.sacrum_seen < SACRUM_FROM:
+        return False
     confidence = float(np.median([vertebra.confidence for vertebra in found.vertebrae]))
     if confidence < LEAST_CONFIDENCE:
         return False

@@ -18,7 +18,7 @@ from vertebrometer.segmentation.curve import Gap, following, gaps_between, guess
 from vertebrometer.segmentation.fine import FineLooks, FineReading, Glance
 from vertebrometer.segmentation.frames import BodyPose, downward, pose_of
 from vertebrometer.segmentation.naming import name_levels
-from vertebrometer.segmentation.upright import on_its_head
+from vertebrometer.segmentation.order import on_its_head, order_log_chance
 from vertebrometer.types import FloatArray, GrayImage, PointsRC, Predictor
 
 BODY_FROM: Final = 0.35
@@ -80,6 +80,8 @@ class Segmentation:
     """0 to 1: how many of the bodies that are seen look like those of the neck, each by itself."""
     on_its_head: bool = False
     """Whether its bodies look as if the film stood on its head. Then pinned names are left out."""
+    order_log_chance: float | None = None
+    """How likely the middling body is at its place among its neighbours, as a logarithm; see `order`."""
 
     def turned_round(self, shape: tuple[int, ...]) -> Segmentation:
         """Return the same for the film, of this shape, turned by 180 degrees; bodies stay in their order."""
@@ -136,7 +138,8 @@ def segment(
     if corners is not None:
         readings = look_closely(looks.image, readings, corners)
     sacrum = _sacrum_follows(finding, readings, looks)
-    head_down = not upright and sacrum < _SACRUM_SURE and _on_its_head(readings)
+    weights = _weights(readings)
+    head_down = not upright and sacrum < _SACRUM_SURE and on_its_head(readings, weights)
     # A reader's numbers count from the head.
     vertebrae = _vertebrae(readings, film.shape, sacrum, None if head_down else pinned)
     back = _Back(mirrored, film.shape[1], scale)
@@ -147,6 +150,7 @@ def segment(
         sacrum_seen=sacrum,
         neck_share=_neck_share(readings),
         on_its_head=head_down,
+        order_log_chance=order_log_chance(readings, weights, head_down=head_down),
     )
 
 
@@ -384,9 +388,9 @@ def _nearest(pose: BodyPose, readings: Sequence[FineReading]) -> FineReading | N
     return max(near, key=confidence_of, default=None)
 
 
-def _on_its_head(readings: Sequence[FineReading]) -> bool:
-    sure = [reading for reading in readings if confidence_of(reading) >= SURE_FROM]
-    return on_its_head(sure, [confidence_of(reading) for reading in sure])
+def _weights(readings: Sequence[FineReading]) -> list[float]:
+    """How much each body says of the order of the spine; what is hardly seen only fills its place."""
+    return [confidence if (confidence := confidence_of(r)) >= SURE_FROM else 0.0 for r in readings]
 
 
 def _new(poses: Sequence[BodyPose], tried: Sequence[BodyPose], apart: float = 0.2) -> list[BodyPose]:

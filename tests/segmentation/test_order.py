@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vertebrometer.anatomy import LEVELS
-from vertebrometer.segmentation.upright import on_its_head
+from vertebrometer.segmentation.order import on_its_head, order_log_chance
 
 LUMBAR = ("T12", "L1", "L2", "L3", "L4")
 BY_CHANCE = ("C4", "T7", "L5", "T2", "C6")
@@ -62,5 +62,30 @@ def test_hardly_seen_bodies_count_little():
     assert not on_its_head([*readings, *against], [0.01] * 5 + [1.0] * 2)
 
 
-def test_more_bodies_than_a_spine_has_name_nothing():
-    assert not told(film(BY_CHANCE * 6, BY_CHANCE * 6))
+def test_what_is_not_seen_keeps_its_place_and_says_nothing():
+    readings = film(("T12", "C3", "L2", "T5", "L4"), BY_CHANCE)
+    assert order_log_chance(readings, [1.0, 0.0, 1.0, 0.0, 1.0]) > -0.9
+    assert order_log_chance(readings[::2], [1.0] * 3) < -3
+
+
+def test_bodies_that_name_themselves_in_order_are_likely_and_others_are_not():
+    in_order, by_chance = film(LUMBAR, BY_CHANCE), film(BY_CHANCE, LUMBAR)
+    assert order_log_chance(in_order, [1.0] * 5) == pytest.approx(chances(LUMBAR).max())
+    assert order_log_chance(by_chance, [1.0] * 5) <= -3.5
+    assert order_log_chance(in_order[:2], [1.0] * 2) is None
+
+
+def test_pieces_of_the_sacrum_below_a_spine_leave_it_in_order():
+    readings = film(("L2", "L3", "L4", "L5", "C7", "T4"), (*BY_CHANCE, "T1"))
+    assert order_log_chance(readings, [1.0] * 6) > -0.9
+
+
+def test_more_bodies_than_a_spine_has_are_in_no_order():
+    readings = film(BY_CHANCE * 6, BY_CHANCE * 6)
+    assert not told(readings)
+    assert order_log_chance(readings, [1.0] * 30) < -6
+
+
+def test_bodies_of_a_film_on_its_head_are_in_order_from_the_bottom():
+    readings = film(BY_CHANCE, LUMBAR[::-1])
+    assert order_log_chance(readings, [1.0] * 5, head_down=True) == pytest.approx(chances(LUMBAR).max())
