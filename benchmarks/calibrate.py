@@ -1,6 +1,6 @@
 """Set the widening of intervals from measured films with exact truth that nothing was trained on.
 
-    python benchmarks/calibrate.py --films 300 --ct DIR --only sub-verse010 lumbar-3mm
+    python benchmarks/calibrate.py --films 900 --ct DIR --only sub-verse010 lumbar-3mm
 
 Measures phantoms and, with --ct, projections of CT (one film in three), and writes the conformal factors of
 each band of severity to src/vertebrometer/data/calibration.json. Check the coverage on other films and other

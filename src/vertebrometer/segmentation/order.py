@@ -15,6 +15,8 @@ from vertebrometer.types import FloatArray
 _CLEARLY: Final = 1.0
 """By how much the logarithm of a body's chance must be larger upside down. How this and the next were found:
 docs/decisions/0013-films-on-their-head.md."""
+_CLEARLY_ALL: Final = 6.0
+"""The same for all bodies together: few must say it the more clearly."""
 _LIKELY: Final = -3.5
 """Logarithm of a body's chance, upside down, below which neither way shows a spine."""
 _LEAST_BODIES: Final = 3
@@ -45,7 +47,8 @@ def on_its_head(readings: Sequence[FineReading], weights: Sequence[float]) -> bo
     upright, turned = (
         float(np.average(_run(readings, weights, head_down=way), weights=weights)) for way in (False, True)
     )
-    return turned >= _LIKELY and turned - upright >= _CLEARLY
+    least = max(_CLEARLY, _CLEARLY_ALL / int(np.count_nonzero(weights)))
+    return turned >= _LIKELY and turned - upright >= least
 
 
 def order_log_chance(
