@@ -169,6 +169,8 @@ class Measurer:
         other = self.segment(restored, turned=turned)
         least = _FAR_MORE * _trust(found) if refused else 0.0
         better = _surely(other) > _surely(found) and _trust(other) >= least
+        # Levels look like themselves less surely, restored: no film may be lost by it.
+        better = better and not REFUSING.intersection(film_reasons(restored, other))
         return (restored, other) if better else (radiograph, found)
 
     def _lies_on_its_side(self, radiograph: Radiograph) -> bool:
