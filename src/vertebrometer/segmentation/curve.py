@@ -235,9 +235,9 @@ def guessed(pose: BodyPose, seen: FineReading | None, sure: Sequence[FineReading
         With a spread that forbids to measure it.
     """
     expected = _shape(sure, pose)
-    unknown = np.full(len(LEVELS), -np.log(len(LEVELS)))
     doubt = EXPECTED_SD * pose.depth_px
     if seen is None:
+        unknown = np.full(len(LEVELS), -np.log(len(LEVELS)))
         return FineReading(
             points=SixPoints(expected),
             point_sd_px=np.full((6, 2), doubt),
