@@ -19,8 +19,8 @@ import numpy as np
 
 from vertebrometer.bench import BenchResult, bench_films, run_bench
 from vertebrometer.evaluation import bootstrap, score_film
-from vertebrometer.pipeline import CORNERS_WEIGHTS, Measurer, MeasureSettings
-from vertebrometer.runtime import shipped_weights, write_manifest
+from vertebrometer.pipeline import Measurer, MeasureSettings
+from vertebrometer.runtime import CORNERS_WEIGHTS, shipped_weights, write_manifest
 
 Key = tuple[str, str, str]
 

@@ -19,14 +19,10 @@ from vertebrometer.errors import WeightsError
 from vertebrometer.quality import REFUSING, TWO_SIDED, film_reasons, runs_across
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
-from vertebrometer.runtime import OnnxPredictor, open_weights, shipped_weights
+from vertebrometer.runtime import MeasuringNetworks, OnnxPredictor, open_networks
 from vertebrometer.segmentation import Segmentation, likely_aspect, segment
 
 log = logging.getLogger(__name__)
-
-COARSE_WEIGHTS: Final = "coarse"
-POINTS_WEIGHTS: Final = "points"
-CORNERS_WEIGHTS: Final = "corners"
 
 _TRUSTED: Final = 2.5
 """Sum of confidences from which the bodies themselves say that bone is bright, or that a film is upright."""
@@ -62,6 +58,17 @@ class MeasureSettings:
 class Measurer:
     """Measures films with the shipped networks; opened once, used for many films.
 
+    Parameters
+    ----------
+    settings : MeasureSettings, optional
+        How films are measured.
+    weights : Path, optional
+        Folder of other weights than the shipped ones.
+    networks : MeasuringNetworks, optional
+        Networks that are open already; `weights` and the threads of `settings` then say nothing.
+    calibration : IntervalCalibration, optional
+        Other intervals than the shipped ones.
+
     Raises
     ------
     WeightsError
@@ -73,24 +80,20 @@ class Measurer:
         settings: MeasureSettings | None = None,
         *,
         weights: Path | None = None,
+        networks: MeasuringNetworks | None = None,
         calibration: IntervalCalibration | None = None,
     ) -> None:
         self.settings = settings or MeasureSettings()
         self.calibration = calibration or shipped_calibration()
-        where = {} if weights is None else {"folder": weights}
-        self._coarse = open_weights(COARSE_WEIGHTS, threads=self.settings.threads, **where)
-        self._points = open_weights(POINTS_WEIGHTS, threads=self.settings.threads, **where)
-        # A folder of one's own may do without the close look.
-        closely = CORNERS_WEIGHTS in shipped_weights(**where)
-        self._corners = (
-            open_weights(CORNERS_WEIGHTS, threads=self.settings.threads, **where) if closely else None
-        )
+        if networks is None:
+            where = {} if weights is None else {"folder": weights}
+            networks = open_networks(threads=self.settings.threads, **where)
+        self._networks = networks
 
     @property
     def models(self) -> tuple[ModelUsed, ...]:
         """Name, version and checksum of each network."""
-        used = (self._coarse, self._points, self._corners)
-        return tuple(_model_used(predictor) for predictor in used if predictor is not None)
+        return tuple(_model_used(predictor) for predictor in self._networks.all)
 
     @property
     def model_hashes(self) -> dict[str, str]:
@@ -114,9 +117,9 @@ class Measurer:
             radiograph.image,
             pixel_rc=radiograph.pixel_rc,
             pixel_mm=radiograph.spacing.col_mm if radiograph.spacing else None,
-            coarse=self._coarse,
-            points=self._points,
-            corners=self._corners,
+            coarse=self._networks.coarse,
+            points=self._networks.points,
+            corners=self._networks.corners,
             facing=facing.opposite if turned else facing,
             pinned={number - 1: name for number, name in self.settings.levels.items()},
             upright=upright or self.settings.force,

@@ -76,24 +76,25 @@ def measure(  # noqa: PLR0917 (typer reads the options from the signature)
     """
     from vertebrometer.cli.doctor import cores
     from vertebrometer.cli.opening import open_early
+
+    # Several films at once share the cores, one takes them all.
+    threads = 0 if workers == 1 else max(1, cores() // workers)
+    if workers == 1:
+        open_early(threads)
+    from vertebrometer.batch import sources
+    from vertebrometer.cli.measuring import ReadingOptions
     from vertebrometer.cli.options import facing_of, pinned_levels, spacing_of
     from vertebrometer.compression import Definition
     from vertebrometer.pipeline import MeasureSettings
+    from vertebrometer.radiographs import find_films
 
     settings = MeasureSettings(
         definition=Definition(definition),
         force=force,
         facing=facing_of(facing),
         levels=pinned_levels(level or []),
-        # Several films at once share the cores, one takes them all.
-        threads=0 if workers == 1 else max(1, cores() // workers),
+        threads=threads,
     )
-    if workers == 1:
-        open_early(settings)
-    from vertebrometer.batch import sources
-    from vertebrometer.cli.measuring import ReadingOptions
-    from vertebrometer.radiographs import find_films
-
     reading = ReadingOptions(spacing_mm=spacing_of(spacing), polarity=polarity, any_view=force)
     films = sources(find_films(paths), paths)
     if not films:
