@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 
-from vertebrometer.anatomy import LEVELS, OVERRULABLE, Reason, SixPoints
+from vertebrometer.anatomy import LEVELS, OVERRULABLE, Reason, SixPoints, level_rank
 from vertebrometer.phantom import phantom_of
 from vertebrometer.segmentation import bodies, curve
 from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.coarse import CoarseFinding
 from vertebrometer.segmentation.curve import following, gaps_between
+from vertebrometer.segmentation.field import OpenField
 from vertebrometer.segmentation.fine import FineReading
 from vertebrometer.segmentation.frames import BodyPose, pose_of
 
@@ -58,10 +59,13 @@ def test_the_curve_is_the_natural_spline_of_scipy(count):
     assert curve._natural_spline(way, centres)(along) == pytest.approx(true(along), abs=1e-9)
 
 
+FILM = OpenField.whole((2000, 2000))
+
+
 def reading_of(sure, step=0.0):
     """A reading of a square body of 100 pixels with this confidence, `step` of 120 pixels down the film."""
     corners = np.array([[0.0, 0.0], [0.0, 100.0], [100.0, 100.0], [100.0, 0.0]])
-    points = SixPoints.from_corners(corners + np.array([120.0 * step, 0.0]))
+    points = SixPoints.from_corners(corners + np.array([100.0 + 120.0 * step, 100.0]))
     return FineReading(
         points=points,
         point_sd_px=np.full((6, 2), 12.0 * np.sqrt(-np.log(sure))),
@@ -98,11 +102,11 @@ def test_a_body_that_is_not_seen_is_told_where_its_neighbours_expect_it_and_neve
     assert [reading.seen for reading in told] == [True, True, False, False, True, True]
     for step, reading in enumerate(told):
         np.testing.assert_allclose(reading.points.points_rc, reading_of(0.9, step).points.points_rc, atol=1.0)
-    reasons = bodies._doubts(told[2], (2000, 2000))
+    reasons = bodies._doubts(told[2], FILM)
     assert reasons[0] is Reason.NOT_SEEN
     assert Reason.NOT_SEEN not in OVERRULABLE
     # The close look leaves alone what was not seen.
-    assert look_closely(np.zeros((800, 200), np.float32), told[2:4], None) == told[2:4]
+    assert look_closely(np.zeros((900, 300), np.float32), told[2:4], None) == told[2:4]
 
 
 def test_no_body_is_made_up_where_it_is_not_clear_how_many_are_missing():
@@ -121,7 +125,7 @@ def test_what_may_be_measured_is_never_moved_to_where_it_is_expected():
     assert bodies.confidence_of(seen) < bodies.SURE_FROM
     told = bodies._told([*spine_of([0.9, 0.9]), seen, reading_of(0.9, 3), reading_of(0.9, 4)])
     assert told[2] is seen
-    assert Reason.LOW_CONFIDENCE not in bodies._doubts(seen, (2000, 2000))
+    assert Reason.LOW_CONFIDENCE not in bodies._doubts(seen, FILM)
 
 
 def test_a_doubtful_body_lies_between_what_is_seen_of_it_and_where_it_is_expected():
@@ -136,23 +140,23 @@ def test_a_doubtful_body_lies_between_what_is_seen_of_it_and_where_it_is_expecte
 def test_hardly_seen_bodies_are_told_beyond_the_last_where_they_follow_the_others_but_not_measured():
     told = spine_of([None, None, None, 0.9, 0.9, 0.9])
     found = [*told, *(reading_of(0.05, step) for step in (0, 1, 2, 6, 7, 8))]
-    followed = bodies._followed(told, found, (2000, 2000), below=lambda: True)
+    followed = bodies._followed(told, found, FILM, below=lambda: True)
     # Two at either end at most: errors add up where each is expected by the one before it.
     rows = [reading.points.centre_rc[0] for reading in followed]
-    assert rows == pytest.approx([50 + 120 * step for step in range(1, 8)], abs=1.0)
+    assert rows == pytest.approx([150 + 120 * step for step in range(1, 8)], abs=1.0)
     assert followed[2:5] == told
     for reading in followed[:2] + followed[5:]:
-        assert Reason.LOW_CONFIDENCE in bodies._doubts(reading, (2000, 2000))
+        assert Reason.LOW_CONFIDENCE in bodies._doubts(reading, FILM)
         assert np.ptp(reading.level_log_chance) == 0
     # Where the sacrum follows, no body lies below.
-    above = bodies._followed(told, found, (2000, 2000), below=lambda: False)
+    above = bodies._followed(told, found, FILM, below=lambda: False)
     assert [reading.points.centre_rc[0] for reading in above] == rows[:5]
 
 
 def test_one_hardly_seen_body_is_told_between_others_that_are_not_sure_themselves():
     told = spine_of([0.9, 0.9, 0.3, None, 0.3, 0.9])
     for missing, counted in ((reading_of(0.05, 3), 6), (replace(reading_of(0.05, 3), is_body=0.4), 5)):
-        followed = bodies._followed(told, [*told, missing], (2000, 2000), below=lambda: True)
+        followed = bodies._followed(told, [*told, missing], FILM, below=lambda: True)
         assert len(followed) == counted
         assert np.diff([reading.points.centre_rc[0] for reading in followed]).min() > 100
 
@@ -172,11 +176,8 @@ LARGE = SixPoints(1.4 * reading_of(0.05, 3 / 1.4 - 0.12).points.points_rc)
 )
 def test_what_does_not_follow_as_a_body_should_is_not_told(doubtful):
     told = spine_of([0.9, 0.9, 0.9])
-    assert bodies._followed(told, [*told, doubtful], (2000, 2000), below=lambda: True) == told
-    assert (
-        bodies._followed(told[:1], [*told[:1], reading_of(0.05, 1)], (2000, 2000), below=lambda: True)
-        == told[:1]
-    )
+    assert bodies._followed(told, [*told, doubtful], FILM, below=lambda: True) == told
+    assert bodies._followed(told[:1], [*told[:1], reading_of(0.05, 1)], FILM, below=lambda: True) == told[:1]
 
 
 def lordosis(count, turn_deg, step=1.05):
@@ -249,3 +250,41 @@ def test_no_second_look_is_taken_at_the_same_place_but_in_a_crop_of_another_size
     assert bodies._new([near], [pose]) == []
     assert bodies._new([near], [pose], apart=0.08) == [near]
     assert bodies._new([off, off, larger], [pose]) == [off, larger]
+
+
+def looking_like(reading, level):
+    chances = np.full(len(LEVELS), 0.05 / (len(LEVELS) - 1))
+    chances[level_rank(level)] = 0.95
+    return replace(reading, level_log_chance=np.log(chances))
+
+
+def ending_with(*confidences, levels=("L2", "L3", "L4", "L5")):
+    """Sure bodies of these levels, and below them others that look like L5 too."""
+    bodies_above = [looking_like(reading_of(0.9, step), level) for step, level in enumerate(levels)]
+    below = [reading_of(sure, len(levels) + n) for n, sure in enumerate(confidences)]
+    return [*bodies_above, *(looking_like(reading, "L5") for reading in below)]
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_what_is_hardly_seen_below_l5_is_a_piece_of_the_sacrum(pieces):
+    told = ending_with(*[0.3] * pieces)
+    assert bodies._without_sacrum(told) == told[:4]
+
+
+def test_a_body_below_what_looks_like_l5_is_told_where_it_is_well_seen():
+    told = ending_with(0.9)
+    assert bodies._without_sacrum(told) == told
+
+
+def test_a_hardly_seen_l5_stays_below_l4():
+    told = ending_with(0.3, levels=("T12", "L1", "L2", "L3", "L4"))
+    assert bodies._without_sacrum(told) == told
+    assert bodies._without_sacrum([]) == []
+
+
+@pytest.mark.parametrize(("inside_px", "cut"), [(-20.0, True), (2.0, True), (6.0, False)])
+def test_a_corner_on_the_border_is_that_of_a_body_which_goes_on_beyond_it(inside_px, cut):
+    # The body is 100 px high, its upper corners lie in row 100.
+    reading = reading_of(0.9)
+    moved = replace(reading, points=SixPoints(reading.points.points_rc + np.array([inside_px - 100.0, 0.0])))
+    assert (Reason.CUT_BY_BORDER in bodies._doubts(moved, FILM)) == cut

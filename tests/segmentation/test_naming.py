@@ -7,7 +7,7 @@ import pytest
 
 from vertebrometer.anatomy import LEVELS, level_rank
 from vertebrometer.errors import SettingsError
-from vertebrometer.segmentation.naming import name_levels, sequences
+from vertebrometer.segmentation.naming import end_chance, name_levels, sequences
 
 
 def looks(*levels, sure=0.0):
@@ -47,6 +47,18 @@ def test_without_a_sacrum_only_bodies_that_surely_look_like_themselves_are_named
     # Looks alone may all be one level off; with the sacrum below them they are believed.
     ends = ("T12", "L1", "L2", "L3", "L4", "L5")
     assert name_levels(looks(*ends, sure=sure), neighbours(6), sacrum_below_last=1.0).levels == ends
+
+
+def test_looks_say_whether_the_spine_ends_with_the_last_body():
+    lumbar = ("L1", "L2", "L3", "L4", "L5")
+    ends = end_chance(looks(*lumbar, sure=0.9), neighbours(5))
+    # A sixth lumbar body is rare, not impossible.
+    assert 0.85 < ends < 0.99
+    assert end_chance(looks(*lumbar[:-1], sure=0.9), neighbours(4)) < 0.1
+    assert end_chance(looks("T10", "T11", "T12", sure=0.9), neighbours(3)) < 0.01
+    # Bodies that look like nothing say nothing.
+    assert end_chance(looks(*[None] * 5), neighbours(5)) < 0.1
+    assert end_chance([], []) == 0.0
 
 
 def test_bodies_that_disagree_stay_unknown():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import cv2
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from vertebrometer.anatomy import SixPoints
 from vertebrometer.geometry import Affine, polygon_area
+from vertebrometer.segmentation.field import OpenField, open_field
 from vertebrometer.segmentation.frames import CROP_SIDE_PX, BodyPose, crop_map, crop_of, normalised, pose_of
 from vertebrometer.types import BoolMask, FloatArray, GrayImage, PointsRC, Predictor
 
@@ -111,6 +113,11 @@ class FineLooks:
         self.image = image
         self._predictor = predictor
         self._first: dict[BodyPose, tuple[Glance, _BodyLooks]] = {}
+
+    @cached_property
+    def field(self) -> OpenField:
+        """The part of the film that shows something."""
+        return open_field(self.image)
 
     def glances(self, poses: Sequence[BodyPose]) -> list[Glance]:
         """Look at each body once, in its plain crop."""

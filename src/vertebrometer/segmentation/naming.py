@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ _FOLLOWS_UNSEEN: Final = 0.25
 _FOLLOWS_SEEN: Final = 0.74
 """Chance that the last body is the last of the spine: the first where no sacrum was seen, the sum where it
 surely was (26 of 26 phantoms in which it was seen, one of them with four lumbar bodies)."""
+_NOTHING_SAID: Final = (0.5 - _FOLLOWS_UNSEEN) / _FOLLOWS_SEEN
+"""How surely a sacrum would be seen to leave both as likely."""
 _VARIANT_PRIOR: Final = {"plain": 0.9, "L6": 0.04, "T13": 0.03, "no L5": 0.03}
 # Prevalence of transitional counts is a few percent each; see docs/concepts/levels.md.
 
@@ -85,11 +87,9 @@ def name_levels(
     if not log_chances:
         return Naming((), 0.0)
     options = [
-        (names, weight)
-        for variant, prior in _VARIANT_PRIOR.items()
-        for places, share in _placings(steps)
-        for names, weight in _runs(sequences(variant), places, log_chances, sacrum_below_last, prior * share)
-        if all(names[place] == name for place, name in (pinned or {}).items())
+        (run.names, run.weight)
+        for run in _all_runs(log_chances, steps, sacrum_below_last)
+        if all(run.names[place] == name for place, name in (pinned or {}).items())
     ]
     if not options and not pinned:
         return Naming((None,) * len(log_chances), 0.0)
@@ -107,6 +107,40 @@ def name_levels(
     if pinned or together >= least:
         return Naming(best, 1.0 if pinned else together)
     return Naming((None,) * len(log_chances), together)
+
+
+def end_chance(log_chances: Sequence[FloatArray], steps: Sequence[int]) -> float:
+    """Return the chance, by looks alone, that the last body of a chain is the last of its spine, from 0 to 1.
+
+    Parameters are those of `name_levels`; without bodies the chance is 0.
+    """
+    if not log_chances:
+        return 0.0
+    runs = _all_runs(log_chances, steps, _NOTHING_SAID)
+    if not runs:
+        return 0.0
+    weights = np.array([run.weight for run in runs])
+    chances = np.exp(weights - weights.max())
+    return float(chances[[run.ends for run in runs]].sum() / chances.sum())
+
+
+class _Run(NamedTuple):
+    """Names of a chain from the top."""
+
+    names: tuple[str, ...]
+    weight: float
+    """Logarithm of how likely it is, up to a constant."""
+    ends: bool
+    """Whether the last body is the last of the spine."""
+
+
+def _all_runs(log_chances: Sequence[FloatArray], steps: Sequence[int], sacrum: float) -> list[_Run]:
+    return [
+        run
+        for variant, prior in _VARIANT_PRIOR.items()
+        for places, share in _placings(steps)
+        for run in _runs(sequences(variant), places, log_chances, sacrum, prior * share)
+    ]
 
 
 def _placings(steps: Sequence[int]) -> list[tuple[NDArray[np.int_], float]]:
@@ -132,7 +166,7 @@ def _gap_changes(step: int) -> list[tuple[int, float]]:
 
 def _runs(
     spine: list[str], places: NDArray[np.int_], log_chances: Sequence[FloatArray], sacrum: float, prior: float
-) -> list[tuple[tuple[str, ...], float]]:
+) -> list[_Run]:
     runs = []
     last_body = spine.index("S1") - 1
     for start in range(last_body - int(places[-1]) + 1):
@@ -143,5 +177,6 @@ def _runs(
         follows = _FOLLOWS_UNSEEN + _FOLLOWS_SEEN * sacrum
         anchor = np.log(follows if ends_at_sacrum else 1 - follows)
         vote = min(_TEMPER, (_VOTES if sacrum >= 0.5 else _VOTES_ALONE) / len(names))
-        runs.append((names, vote * looks + float(anchor) + float(np.log(prior))))
+        weight = vote * looks + float(anchor) + float(np.log(prior))
+        runs.append(_Run(names, weight, ends_at_sacrum))
     return runs
