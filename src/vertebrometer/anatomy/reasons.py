@@ -42,7 +42,7 @@ _WORDS: dict[Reason, str] = {
     Reason.MERGED_BODIES: "it could not be told from the body next to it",
     Reason.BROKEN_BODY: "its outline fell into several parts",
     Reason.CORNERS_NOT_FOUND: "its corners could not be found",
-    Reason.CUT_BY_BORDER: "the border of the film cuts through it",
+    Reason.CUT_BY_BORDER: "the border of the film, or of what a collimator leaves open, cuts through it",
     Reason.NEIGHBOUR_UNUSABLE: "a neighbour could not be measured",
     Reason.LOW_CONFIDENCE: "it can hardly be seen",
     Reason.IMPLAUSIBLE_SHAPE: "its outline does not look like a vertebral body",
