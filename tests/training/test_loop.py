@@ -91,6 +91,23 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.slow
+def test_what_is_frozen_keeps_its_weights_and_statistics_while_the_rest_learns(toy_films, tmp_path):
+    settings = settings_for(tmp_path, frozen=("body.down",), ema_decay=0.5)
+    torch.manual_seed(0)
+    before = build_network(TINY).state_dict()
+    after = weights_of(train(toy_films(), settings).last)
+    kept = {name for name in before if torch.equal(before[name], after[name])}
+    down = {name for name in before if name.startswith("body.down.")}
+    assert down
+    assert down <= kept
+    assert not {name for name in kept - down if name.endswith("weight")}
+
+
+def test_a_part_that_is_not_there_cannot_be_frozen(toy_films, tmp_path):
+    with pytest.raises(SettingsError, match=r"'body\.dwon'.*body\.down"):
+        train(toy_films(), settings_for(tmp_path, frozen=("body.dwon",)))
+
+
 def test_a_run_killed_outright_can_be_resumed(tmp_path):
     program = (
         "import sys; from pathlib import Path; from tests.training.conftest import ToyFilms; "

@@ -8,7 +8,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +138,7 @@ class _Run:
         torch.manual_seed(settings.seed + self.fabric.global_rank)
         # Convolutions run a third faster with channels last, also on a CPU.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.frozen = frozen_parts(self.network, settings.frozen)
         self.optimiser = optimiser_for(self.network, settings)
         self.model, self.stepper = self.fabric.setup(self.network, self.optimiser)
         self.averaged = copy.deepcopy(self.network) if settings.ema_decay else self.network
@@ -210,6 +211,8 @@ class _Run:
             group["lr"] = rate * group.get("share", 1.0)
         batch = on_device(batch, self.fabric.device)
         self.model.train()
+        for part in self.frozen:
+            part.eval()
         losses = self.loss_of(self.model(batch["image"]), batch)
         self.stepper.zero_grad()
         self.fabric.backward(losses["loss"])
@@ -369,11 +372,29 @@ def optimiser_for(
     body = getattr(network, "body", None)
     down = list(body.encoder.parameters()) if isinstance(body, LiteEncoderDecoder) else []
     known = {id(parameter) for parameter in down}
-    others = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    others = [each for each in network.parameters() if id(each) not in known and each.requires_grad]
     groups = [{"params": others, "share": 1.0}]
     if down:
         groups.append({"params": down, "share": settings.encoder_rate})
     return kind(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fused)
+
+
+def frozen_parts(network: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """Let parts of a network keep their weights; return them, for their statistics must be kept as well.
+
+    Raises
+    ------
+    SettingsError
+        The network has no part of such a name.
+    """
+    parts = dict(network.named_modules())
+    for name in names:
+        if name not in parts or not name:
+            there = ", ".join(part for part in parts if part and part.count(".") < 2)
+            msg = f"frozen names {name!r}, which is no part of the network; there are {there}"
+            raise SettingsError(msg)
+        parts[name].requires_grad_(requires_grad=False)
+    return [parts[name] for name in names]
 
 
 @torch.no_grad()

@@ -19,6 +19,9 @@ class TrainingSettings:
     start_from: str = ""
     """Weights to learn on from: ``shipped:points``, an ONNX file beside the settings file, or ``photographs``
     for the encoder efficientnet-lite0."""
+    frozen: tuple[str, ...] = ()
+    """Parts of the network that keep their weights and statistics, by their names in it, as ``body.down``.
+    What they tell stays as it was, whatever the others learn."""
     seed: int = 0
     epochs: int = 200
     steps_per_epoch: int = 200
