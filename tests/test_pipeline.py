@@ -201,6 +201,18 @@ def test_a_film_that_seems_to_stand_on_its_head_either_way_is_left_as_it_is(monk
     assert by_index(report) == by_index(plain_report())
 
 
+def test_a_refused_film_of_two_fronts_is_not_turned(monkeypatch):
+    own = Measurer()
+    found = own.segment(lumbar().radiograph)
+    two_fronts = replace(
+        found, on_its_head=True, order_log_chance=-5.0, sacrum_seen=0.0, facing_confidence=0.1
+    )
+    monkeypatch.setattr(own, "segment", lambda _, turned=False, **__: found if turned else two_fronts)
+    report = own.measure(lumbar().radiograph)
+    assert not report.head_down
+    assert Reason.NOT_A_LATERAL_SPINE in report.quality.reasons
+
+
 @pytest.mark.parametrize("quarters", [1, 3])
 def test_a_film_on_its_side_is_refused_with_the_way_out(quarters):
     image = np.ascontiguousarray(np.rot90(lumbar().radiograph.image, quarters))
@@ -256,6 +268,20 @@ def test_a_refused_film_is_reshaped_where_it_has_one_front_and_shows_far_more(
     report = own.measure(Radiograph(image=lumbar().radiograph.image))
     assert report.quality.usable is measured
     assert (report.film.aspect != 1.0) is measured
+
+
+@pytest.mark.parametrize(("faces", "measured"), [(1.0, True), (0.3, False)])
+def test_a_film_that_would_be_refused_with_its_usual_proportions_is_so_only_where_its_front_is_not_clear_then(
+    monkeypatch, faces, measured
+):
+    found = measurer().segment(replace(lumbar().radiograph, spacing=None))
+    flat = [replace(body, points=SixPoints(body.points.points_rc * (0.7, 1.0))) for body in found.vertebrae]
+    seen = spread_out(replace(found, vertebrae=tuple(flat)), sharp=9, spread=0.01, confidence=0.9, faces=1.0)
+    other = spread_out(found, sharp=9, spread=0.01, confidence=0.95, faces=faces)
+    other = replace(other, order_log_chance=-5.0, sacrum_seen=0.0)
+    own = Measurer()
+    monkeypatch.setattr(own, "segment", lambda film, **_: seen if film.aspect == 1.0 else other)
+    assert own.measure(Radiograph(image=lumbar().radiograph.image)).quality.usable is measured
 
 
 @pytest.mark.parametrize(

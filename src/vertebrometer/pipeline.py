@@ -142,14 +142,15 @@ class Measurer:
         self, radiograph: Radiograph, found: Segmentation
     ) -> tuple[Radiograph, Segmentation, bool]:
         """Segment a film that seems to stand on its head turned by 180 degrees; say whether it was turned."""
-        if not found.on_its_head:
+        refused = bool(REFUSING.intersection(film_reasons(radiograph, found)))
+        # From the front bodies look like any level, also upside down.
+        if not found.on_its_head or (refused and found.facing_confidence < TWO_SIDED):
             return radiograph, found, False
         facts = {**radiograph.facts, "upright": "no, on its head, found from the vertebral bodies"}
         image = np.ascontiguousarray(radiograph.image[::-1, ::-1])
         turned = replace(radiograph, image=image, facts=facts)
         other = self.segment(turned, turned=True)
-        refused = REFUSING.intersection(film_reasons(turned, other))
-        if other.on_its_head or refused:
+        if other.on_its_head or REFUSING.intersection(film_reasons(turned, other)):
             return radiograph, self.segment(radiograph, upright=True), False
         return turned, other, True
 
@@ -172,8 +173,9 @@ class Measurer:
         other = self.segment(restored, turned=turned)
         least = _FAR_MORE * _trust(found) if refused else 0.0
         better = _surely(other) > _surely(found) and _trust(other) >= least
-        # Levels look like themselves less surely, restored: no film may be lost by it.
-        better = better and not REFUSING.intersection(film_reasons(restored, other))
+        # Restored, levels look like themselves less surely: no film whose front stays clear is lost by that.
+        lost = bool(REFUSING.intersection(film_reasons(restored, other)))
+        better = better and not (lost and other.facing_confidence >= TWO_SIDED)
         return (restored, other) if better else (radiograph, found)
 
     def _lies_on_its_side(self, radiograph: Radiograph) -> bool:
