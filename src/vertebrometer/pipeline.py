@@ -142,9 +142,11 @@ class Measurer:
         self, radiograph: Radiograph, found: Segmentation
     ) -> tuple[Radiograph, Segmentation, bool]:
         """Segment a film that seems to stand on its head turned by 180 degrees; say whether it was turned."""
-        refused = bool(REFUSING.intersection(film_reasons(radiograph, found)))
-        # From the front bodies look like any level, also upside down.
-        if not found.on_its_head or (refused and found.facing_confidence < TWO_SIDED):
+        if not found.on_its_head:
+            return radiograph, found, False
+        refused = REFUSING.intersection(film_reasons(radiograph, found))
+        if refused and found.facing_confidence < TWO_SIDED:
+            # From the front bodies look like any level, also upside down.
             return radiograph, found, False
         facts = {**radiograph.facts, "upright": "no, on its head, found from the vertebral bodies"}
         image = np.ascontiguousarray(radiograph.image[::-1, ::-1])
