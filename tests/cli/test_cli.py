@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.spines import spine
+from vertebrometer import runtime
 from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, Reason, truth_as_dict
 from vertebrometer.cli import main, opening
 from vertebrometer.compression import Definition
@@ -33,7 +34,7 @@ class FakeSettings:
 class FakeMeasurer:
     """Finds three bodies on every film, none on one that is flat below its first row."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, networks=None):
         self.settings = settings or FakeSettings()
         self.model_hashes = {"bodies": "ab"}
 
@@ -64,7 +65,9 @@ def pipeline(monkeypatch):
     fake = types.ModuleType("vertebrometer.pipeline")
     fake.Measurer, fake.MeasureSettings = FakeMeasurer, FakeSettings
     monkeypatch.setitem(sys.modules, "vertebrometer.pipeline", fake)
-    monkeypatch.setattr(opening, "_open", {})
+    monkeypatch.setattr(runtime, "open_networks", lambda **_: None)
+    monkeypatch.setattr(opening, "_networks", {})
+    monkeypatch.setattr(opening, "_measurers", {})
 
 
 @pytest.fixture
@@ -184,9 +187,9 @@ def test_what_is_pinned_reaches_the_pipeline(film, monkeypatch):
     seen = []
 
     class Spy(FakeMeasurer):
-        def __init__(self, settings):
+        def __init__(self, settings, networks):
             seen.append(settings)
-            super().__init__(settings)
+            super().__init__(settings, networks)
 
     monkeypatch.setattr(sys.modules["vertebrometer.pipeline"], "Measurer", Spy)
     call("measure", film(), "--level", "5=l1", "--level", "6=L2", "--facing", "left", "--force")

@@ -14,6 +14,7 @@ pytest.importorskip("highdicom")
 from tests.cli.test_cli import FakeMeasurer, FakeSettings
 from tests.export_dicom.makers import film
 from tests.radiographs.makers import save
+from vertebrometer import runtime
 from vertebrometer.cli import main, opening
 from vertebrometer.export.dicom import needs
 from vertebrometer.report import report_as_dict, report_from_json
@@ -24,7 +25,9 @@ def pipeline(monkeypatch):
     fake = types.ModuleType("vertebrometer.pipeline")
     fake.Measurer, fake.MeasureSettings = FakeMeasurer, FakeSettings
     monkeypatch.setitem(sys.modules, "vertebrometer.pipeline", fake)
-    monkeypatch.setattr(opening, "_open", {})
+    monkeypatch.setattr(runtime, "open_networks", lambda **_: None)
+    monkeypatch.setattr(opening, "_networks", {})
+    monkeypatch.setattr(opening, "_measurers", {})
 
 
 def run(*words, status=0):
