@@ -2,7 +2,7 @@ import json
 import subprocess
 import sys
 import types
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -10,64 +10,19 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.cli.fakes import FakeMeasurer, FakeSettings, measure_with_fakes
 from tests.spines import spine
 from vertebrometer import runtime
-from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, Reason, truth_as_dict
-from vertebrometer.cli import main, opening
+from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, truth_as_dict
+from vertebrometer.cli import main
 from vertebrometer.compression import Definition
-from vertebrometer.report import FilmFacts, measured_report
 
 FILM = np.tile(np.linspace(0, 60000, 300, dtype=np.uint16), (400, 1))
 
 
-@dataclass(frozen=True)
-class FakeSettings:
-    """What the command line asks of the pipeline's settings."""
-
-    definition: Definition = Definition.ADJACENT_MEAN
-    force: bool = False
-    facing: Facing = Facing.UNKNOWN
-    levels: dict[int, str] = field(default_factory=dict)
-    threads: int = 0
-
-
-class FakeMeasurer:
-    """Finds three bodies on every film, none on one that is flat below its first row."""
-
-    def __init__(self, settings=None, networks=None):
-        self.settings = settings or FakeSettings()
-        self.model_hashes = {"bodies": "ab"}
-
-    def measure(self, radiograph):
-        rows, cols = radiograph.image.shape
-        squashed = radiograph.name.startswith("squashed")
-        film = FilmFacts(
-            file=radiograph.name,
-            rows=rows,
-            cols=cols,
-            spacing_mm=radiograph.spacing.rc if radiograph.spacing else None,
-            spacing_source=radiograph.spacing.source.value if radiograph.spacing else "none",
-            facts={"aspect": "1.33, found from the vertebral bodies"} if squashed else {},
-        )
-        empty = radiograph.name.startswith("empty")
-        return measured_report(
-            [] if empty else spine(30, 24, 30, sd=0.3),
-            film=film,
-            facing=Facing.RIGHT if self.settings.facing is Facing.UNKNOWN else self.settings.facing,
-            facing_confidence=0.9,
-            definition=self.settings.definition,
-            reasons=[Reason.NO_BODIES_FOUND] if empty else [],
-        )
-
-
 @pytest.fixture(autouse=True)
 def pipeline(monkeypatch):
-    fake = types.ModuleType("vertebrometer.pipeline")
-    fake.Measurer, fake.MeasureSettings = FakeMeasurer, FakeSettings
-    monkeypatch.setitem(sys.modules, "vertebrometer.pipeline", fake)
-    monkeypatch.setattr(runtime, "open_networks", lambda **_: None)
-    monkeypatch.setattr(opening, "_networks", {})
-    monkeypatch.setattr(opening, "_measurers", {})
+    measure_with_fakes(monkeypatch)
 
 
 @pytest.fixture
@@ -275,7 +230,6 @@ def test_a_truth_file_that_is_none_is_a_wrong_call(scored, capsys):
 def test_doctor_says_what_is_installed_and_ends_with_one_when_weights_are_damaged(
     monkeypatch, capsys, tmp_path
 ):
-    from vertebrometer import runtime
 
     def check(state):
         return lambda: [

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import json
-import sys
-import types
 from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("highdicom")
 
-from tests.cli.test_cli import FakeMeasurer, FakeSettings
+from tests.cli.fakes import measure_with_fakes
 from tests.export_dicom.makers import film
 from tests.radiographs.makers import save
-from vertebrometer import runtime
-from vertebrometer.cli import main, opening
+from vertebrometer.cli import main
 from vertebrometer.export.dicom import needs
 from vertebrometer.report import report_as_dict, report_from_json
 
 
 @pytest.fixture(autouse=True)
 def pipeline(monkeypatch):
-    fake = types.ModuleType("vertebrometer.pipeline")
-    fake.Measurer, fake.MeasureSettings = FakeMeasurer, FakeSettings
-    monkeypatch.setitem(sys.modules, "vertebrometer.pipeline", fake)
-    monkeypatch.setattr(runtime, "open_networks", lambda **_: None)
-    monkeypatch.setattr(opening, "_networks", {})
-    monkeypatch.setattr(opening, "_measurers", {})
+    measure_with_fakes(monkeypatch)
 
 
 def run(*words, status=0):

@@ -86,23 +86,21 @@ def name_levels(
     """
     if not log_chances:
         return Naming((), 0.0)
-    options = [
-        (run.names, run.weight)
+    runs = [
+        run
         for run in _all_runs(log_chances, steps, sacrum_below_last)
         if all(run.names[place] == name for place, name in (pinned or {}).items())
     ]
-    if not options and not pinned:
+    if not runs and not pinned:
         return Naming((None,) * len(log_chances), 0.0)
-    if not options:
+    if not runs:
         wanted = ", ".join(f"{place + 1}={name}" for place, name in (pinned or {}).items())
         msg = f"no run of {len(log_chances)} levels fits {wanted or 'the spine'}; pin one body only"
         raise SettingsError(msg)
-    weights = np.array([weight for _, weight in options])
-    chances = np.exp(weights - weights.max())
-    chances /= chances.sum()
-    best = options[int(np.argmax(chances))][0]
+    chances = _chances(runs)
+    best = runs[int(np.argmax(chances))].names
     # The same names may come from several variants; their chances add up.
-    together = float(sum(c for (names, _), c in zip(options, chances, strict=True) if names == best))
+    together = float(sum(c for run, c in zip(runs, chances, strict=True) if run.names == best))
     least = NAMED_FROM if sacrum_below_last >= 0.5 else NAMED_BY_LOOKS_FROM
     if pinned or together >= least:
         return Naming(best, 1.0 if pinned else together)
@@ -119,9 +117,7 @@ def end_chance(log_chances: Sequence[FloatArray], steps: Sequence[int]) -> float
     runs = _all_runs(log_chances, steps, _NOTHING_SAID)
     if not runs:
         return 0.0
-    weights = np.array([run.weight for run in runs])
-    chances = np.exp(weights - weights.max())
-    return float(chances[[run.ends for run in runs]].sum() / chances.sum())
+    return float(_chances(runs)[[run.ends for run in runs]].sum())
 
 
 class _Run(NamedTuple):
@@ -132,6 +128,13 @@ class _Run(NamedTuple):
     """Logarithm of how likely it is, up to a constant."""
     ends: bool
     """Whether the last body is the last of the spine."""
+
+
+def _chances(runs: Sequence[_Run]) -> FloatArray:
+    """Chance of each run among these."""
+    weights = np.array([run.weight for run in runs])
+    chances = np.exp(weights - weights.max())
+    return np.asarray(chances / chances.sum())
 
 
 def _all_runs(log_chances: Sequence[FloatArray], steps: Sequence[int], sacrum: float) -> list[_Run]:
