@@ -91,6 +91,10 @@ class BodySettings:
     """How often a picture is grainy, smeared or lossily compressed."""
     overlaid: float = 0.0
     """How often what another film shows beside its spine lies over a picture."""
+    worn: float = 0.0
+    """How often a disc next to the body is narrowed, slipped or between dense endplates."""
+    crests: float = 0.0
+    """How often a bony border crosses a picture, as the iliac crest crosses L5."""
     version: str = "1"
 
 
@@ -362,6 +366,8 @@ def _bodies(settings: BodySettings, banks: Banks) -> BodySource:
         upside_down=settings.upside_down,
         degraded=settings.degraded,
         overlaid=settings.overlaid,
+        worn=settings.worn,
+        crests=settings.crests,
     )
 
 

@@ -28,6 +28,7 @@ from vertebrometer.segmentation.frames import (
     normalised,
     pose_of,
 )
+from vertebrometer.training import degeneration
 from vertebrometer.training.augment import (
     degrade,
     displaced_points,
@@ -225,6 +226,10 @@ class BodySource:
     """How often a crop is grainy, smeared or lossily compressed."""
     overlaid: float = 0.0
     """How often a part of a film without vertebral bodies lies over a crop, as ribs, gas and folds do."""
+    worn: float = 0.0
+    """How often a disc next to the body is narrowed, slipped or between dense endplates."""
+    crests: float = 0.0
+    """How often a bony border crosses the crop, as the iliac crest crosses L5."""
     strength: float = 1.0
     """Of all chance in pose, shape and grey; 0 gives the plain crop."""
 
@@ -261,7 +266,8 @@ class BodySource:
         wave = elastic(rng, self.side_px, largest) if rng.random() < 0.5 * self.strength else None
         if wave is not None:
             points, outline = displaced_points(points, wave), displaced_points(outline, wave)
-        crop = sampled(film.image, to_crop, self.side_px, source_rows, wave)
+        discs = self._worn(film, body, to_crop, rng)
+        crop = sampled(film.image, to_crop, self.side_px, source_rows, wave, discs=discs)
         upside = False
         if rng.random() < self.upside_down * self.strength:
             # Upside down a body is still a body: superior and inferior change places.
@@ -270,10 +276,24 @@ class BodySource:
             outline = np.column_stack([self.side_px - 1 - outline[:, 0], outline[:, 1]])
         return DrawnBody(crop, points, outline, upside)
 
+    def _worn(
+        self, film: BankFilm, body: BodyTruth, to_crop: Affine, rng: np.random.Generator
+    ) -> list[tuple[degeneration.WornDisc, degeneration.DiscPlace]]:
+        """Choose which discs next to the body are worn, and how."""
+        if not self.worn or rng.random() >= self.worn * self.strength:
+            return []
+        places = discs_of(film, body, to_crop)
+        if len(places) > 1 and rng.random() < 0.7:
+            places = [places[int(rng.integers(len(places)))]]
+        return [(degeneration.draw_worn_disc(rng), place) for place in places]
+
     def greys(self, crop: GrayImage, rng: np.random.Generator) -> GrayImage:
         """Change greys by chance, as much as `strength` says."""
         if self.strength <= 0:
             return crop
+        if self.crests and rng.random() < self.crests * self.strength:
+            crest = degeneration.draw_crest(rng, self.side_px, crop.shape)
+            crop = np.asarray(crop + crop.std() * crest, dtype=np.float32)
         if self.overlaid and rng.random() < self.overlaid * self.strength:
             crop = self._overlaid(crop, rng)
         varied = vary_grey(_stretched(crop), rng, strength=self.strength)
@@ -347,6 +367,25 @@ class BodySource:
         }
 
 
+def discs_of(film: BankFilm, body: BodyTruth, to_crop: Affine) -> list[degeneration.DiscPlace]:
+    """Where the discs above and below a body lie in its crop, as far as both of their endplates are known."""
+    bodies = film.truth.bodies
+    at = next(n for n, one in enumerate(bodies) if one is body)
+    sa, sp, ip, ia = to_crop(body.points.corners_rc)
+    places = []
+    if at > 0:
+        _, _, ip_above, ia_above = to_crop(bodies[at - 1].points.corners_rc)
+        above = np.array([ia_above, ip_above])
+        places.append(degeneration.DiscPlace(np.array([sa, sp]), above, below=False))
+    if at + 1 < len(bodies):
+        sa_below, sp_below, _, _ = to_crop(bodies[at + 1].points.corners_rc)
+        places.append(degeneration.DiscPlace(np.array([ia, ip]), np.array([sa_below, sp_below]), below=True))
+    elif film.truth.s1_endplate_rc is not None:
+        sp_s1, sa_s1 = to_crop(film.truth.s1_endplate_rc)
+        places.append(degeneration.DiscPlace(np.array([ia, ip]), np.array([sa_s1, sp_s1]), below=True))
+    return places
+
+
 def elsewhere(film: BankFilm, rng: np.random.Generator, *, strength: float = 1.0) -> BodyPose:
     """Draw a pose on a film that is not centred on a body: a disc, the sacrum, anything else."""
     bodies = film.truth.bodies
@@ -411,13 +450,22 @@ def sampled(
     side_px: int,
     source_rows: NDArray[np.float32] | None = None,
     wave: NDArray[np.float32] | None = None,
+    *,
+    discs: Sequence[tuple[degeneration.WornDisc, degeneration.DiscPlace]] = (),
 ) -> GrayImage:
-    """Sample a crop through the chain: film, crop, squashed, displaced."""
+    """Sample a crop through the chain: film, crop, discs worn, squashed, displaced."""
     rows, cols = np.mgrid[0:side_px, 0:side_px].astype(np.float32)
     if wave is not None:
         rows, cols = rows + wave[0], cols + wave[1]
     if source_rows is not None:
         rows = cv2.remap(source_rows, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    denser = np.zeros(rows.shape)
+    moved = np.zeros((2, *rows.shape))
+    for worn, place in discs:
+        moved += degeneration.beyond(worn, place, rows, cols)
+    rows, cols = rows + moved[0].astype(np.float32), cols + moved[1].astype(np.float32)
+    for worn, place in discs:
+        denser += degeneration.density(worn, place, rows, cols)
     back = to_crop.inverse()
     (rr, rc), (cr, cc) = back.matrix.astype(np.float32)
     down, right = back.shift.astype(np.float32)
@@ -431,4 +479,5 @@ def sampled(
         image = np.asarray(cv2.GaussianBlur(patch, (0, 0), BLUR_PER_STEP * step), dtype=np.uint8)
         rows, cols = rows - np.float32(low[0]), cols - np.float32(low[1])
     crop = cv2.remap(image, cols, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    return np.asarray(np.asarray(crop, dtype=np.float32) / 255, dtype=np.float32)
+    crop = np.asarray(crop, dtype=np.float32) / 255
+    return np.asarray(crop + crop.std() * denser, dtype=np.float32)
