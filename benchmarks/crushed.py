@@ -11,9 +11,10 @@ film cannot show: impacted, denser bone, broken cortices, a spine that bends ove
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -42,9 +43,36 @@ SHAPES = {"wedge": (1.0, 0.55, 0.1), "biconcave": (0.35, 1.0, 0.35), "crush": (1
 
 
 def main() -> None:
-    parser = films_parser(__doc__, levels="T8-L5")
+    def change(kind: str, loss: float) -> Change:
+        return lambda image, truth, begin: compressed(image, truth, kind, loss, begin)
+
+    changes = {
+        f"{kind}-{round(100 * loss)}" if loss else "none": change(kind, loss) for kind, loss in CHANGES
+    }
+    print_table(__doc__, "changed bodies", changes)
+
+
+Change = Callable[[GrayImage, FilmTruth, int], tuple[GrayImage, FilmTruth, set[str]]]
+"""Changes every third place of a film, from the first, second or third on.
+
+Returns the picture, its truth and the levels of the bodies of interest."""
+
+
+def print_table(doc: str | None, them: str, changes: Mapping[str, Change]) -> None:
+    """Change each film three times in each way, measure it and print a line for each way.
+
+    Parameters
+    ----------
+    doc : str or None
+        What the program does, for its help.
+    them : str
+        Head of the column that counts the bodies of interest.
+    changes : mapping
+        Name of each line to what is done to a film.
+    """
+    parser = films_parser(doc, levels="T8-L5")
     parser.add_argument("--weights", type=Path, help="folder of other weights than those shipped")
-    parser.add_argument("--change", nargs="*", default=[], help="only these lines, as wedge-40 or none")
+    parser.add_argument("--change", nargs="*", default=[], help="only these lines, by name")
     parser.add_argument("--save", type=Path, help="write the changed films here, to look at")
     arguments = parser.parse_args()
     first, last = arguments.levels.split("-")
@@ -55,7 +83,7 @@ def main() -> None:
     )
     heads = (
         "change",
-        "changed bodies",
+        them,
         "recall of them, %",
         "recall of the others, %",
         "false per film",
@@ -69,26 +97,25 @@ def main() -> None:
     )
     print(f"| {' | '.join(heads)} |")
     print("|---" * len(heads) + "|")
-    for kind, loss in CHANGES:
-        title = f"{kind}-{round(100 * loss)}" if loss else "none"
+    for title, change in changes.items():
         if arguments.change and title not in arguments.change:
             continue
         scored: list[Scored] = []
         for truth in truths:
             film = read_radiograph(arguments.films / truth.file)
             for begin in range(3):
-                image, changed, crushed = compressed(film.image, truth, kind, loss, begin)
+                image, changed, levels = change(film.image, truth, begin)
                 if arguments.save is not None:
                     arguments.save.mkdir(parents=True, exist_ok=True)
-                    name = f"{Path(truth.file).stem}-{title}-{begin}.png"
+                    name = f"{Path(truth.file).stem}-{title.replace(', ', '-').replace(' ', '-')}-{begin}.png"
                     cv2.imwrite(str(arguments.save / name), np.round(255 * image).astype(np.uint8))
                 report = measurer.measure(Radiograph(image=image, name=film.name, facts=film.facts))
-                them = replace(changed, bodies=tuple(b for b in changed.bodies if b.level in crushed))
+                only = replace(changed, bodies=tuple(b for b in changed.bodies if b.level in levels))
                 scored.append(
                     Scored(
-                        crushed,
+                        levels,
                         score_film(changed, report, first=first, last=last),
-                        score_film(them, report, first=first, last=last),
+                        score_film(only, report, first=first, last=last),
                     )
                 )
         print(line(title, scored), flush=True)
@@ -98,15 +125,16 @@ def main() -> None:
 class Scored:
     """One changed film."""
 
-    crushed: set[str]
+    levels: set[str]
+    """Of the bodies of interest."""
     whole: FilmScore
     them: FilmScore
-    """The crushed bodies alone; only which of them were found is of use."""
+    """These bodies alone; only which of them were found is of use."""
 
 
 def line(name: str, scored: Sequence[Scored]) -> str:
     """Return one line of the table; figures of values are nan where none was measured."""
-    pairs = [pair for each in scored for pair in each.whole.pairs if pair.level in each.crushed]
+    pairs = [pair for each in scored for pair in each.whole.pairs if pair.level in each.levels]
     bodies, found = (sum(getattr(each.them, key) for each in scored) for key in ("bodies", "found"))
     others, seen = (sum(getattr(each.whole, key) for each in scored) for key in ("bodies", "found"))
     false = sum(each.whole.false for each in scored) / len(scored)
@@ -141,6 +169,19 @@ def compressed(
         step = Step.of(truth.bodies[number].points, kind, loss, superior=(0.35, 0.65, 0.5)[number % 3])
         steps.append(step)
         truth = moved(truth, step.moved)
+    return warped(image, steps), truth, {truth.bodies[number].level for number in chosen}
+
+
+class Moving(Protocol):
+    """A movement of a part of the picture."""
+
+    def source(self, points_rc: PointsRC) -> PointsRC:
+        """Where the picture at these points comes from."""
+        ...
+
+
+def warped(image: GrayImage, steps: Sequence[Moving]) -> GrayImage:
+    """Move the picture, by the first of `steps` first."""
     # The map is smooth but for its knots, which a line through every fourth pixel meets well enough.
     coarse = [np.arange(0, side + MAP_STEP, MAP_STEP, dtype=np.float64) for side in image.shape]
     rows, cols = np.meshgrid(*coarse, indexing="ij")
@@ -158,7 +199,7 @@ def compressed(
         cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.clip(picture, 0, 1), truth, {truth.bodies[number].level for number in chosen}
+    return np.clip(picture, 0, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,20 +9,13 @@ such a film cannot show: spurs, gas in the disc, endplates that are eaten away.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from crushed import MAP_STEP, Scored, line
-from variants import asked_films, films_parser, moved
+from crushed import Change, print_table, warped
+from variants import moved
 
 from vertebrometer.anatomy import FilmTruth
-from vertebrometer.evaluation import score_film
-from vertebrometer.pipeline import Measurer, MeasureSettings
-from vertebrometer.radiographs import Radiograph, read_radiograph
 from vertebrometer.segmentation.frames import downward, pose_of
 from vertebrometer.training.degeneration import DiscPlace, Sclerosis, WornDisc, beyond, density
 from vertebrometer.types import FloatArray, GrayImage, PointsRC
@@ -40,54 +33,10 @@ _SOLVED = 60
 
 
 def main() -> None:
-    parser = films_parser(__doc__, levels="T8-L5")
-    parser.add_argument("--weights", type=Path, help="folder of other weights than those shipped")
-    parser.add_argument("--change", nargs="*", default=[], help="only these lines, as narrowed or none")
-    parser.add_argument("--save", type=Path, help="write the changed films here, to look at")
-    arguments = parser.parse_args()
-    first, last = arguments.levels.split("-")
-    settings = MeasureSettings(widest_points=math.inf)
-    measurer = (
-        Measurer(settings) if arguments.weights is None else Measurer(settings, weights=arguments.weights)
-    )
-    heads = (
-        "change",
-        "bodies beside a worn disc",
-        "recall of them, %",
-        "recall of the others, %",
-        "false per film",
-        "true VC of them",
-        "VC MAE of them (n)",
-        "bias",
-        "told (half width <= 12), %",
-        "MAE of those",
-        "bias",
-        "held by their intervals, %",
-    )
-    print(f"| {' | '.join(heads)} |")
-    print("|---" * len(heads) + "|")
-    for title, worn in CHANGES.items():
-        if arguments.change and title not in arguments.change:
-            continue
-        scored: list[Scored] = []
-        for truth in asked_films(arguments):
-            film = read_radiograph(arguments.films / truth.file)
-            for begin in range(3):
-                image, changed, beside = worn_film(film.image, truth, worn, begin)
-                if arguments.save is not None:
-                    arguments.save.mkdir(parents=True, exist_ok=True)
-                    name = f"{Path(truth.file).stem}-{title.replace(', ', '-').replace(' ', '-')}-{begin}.png"
-                    cv2.imwrite(str(arguments.save / name), np.round(255 * image).astype(np.uint8))
-                report = measurer.measure(Radiograph(image=image, name=film.name, facts=film.facts))
-                them = replace(changed, bodies=tuple(b for b in changed.bodies if b.level in beside))
-                scored.append(
-                    Scored(
-                        beside,
-                        score_film(changed, report, first=first, last=last),
-                        score_film(them, report, first=first, last=last),
-                    )
-                )
-        print(line(title, scored), flush=True)
+    def change(worn: WornDisc | None) -> Change:
+        return lambda image, truth, begin: worn_film(image, truth, worn, begin)
+
+    print_table(__doc__, "bodies beside a worn disc", {name: change(worn) for name, worn in CHANGES.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +98,7 @@ def worn_film(
         step = Step.of(truth, number, worn)
         steps.append(step)
         truth = moved(truth, step.moved)
-    return _warped(bright, steps), truth, beside
+    return warped(bright, steps), truth, beside
 
 
 def _denser(image: GrayImage, step: Step) -> GrayImage:
@@ -165,21 +114,6 @@ def _denser(image: GrayImage, step: Step) -> GrayImage:
     out = image.copy()
     out[low[0] : high[0], low[1] : high[1]] = part + part.std() * gain
     return np.asarray(np.clip(out, 0, 1), dtype=np.float32)
-
-
-def _warped(image: GrayImage, steps: Sequence[Step]) -> GrayImage:
-    # The map is smooth but for its knots, which a line through every fourth pixel meets well enough.
-    coarse = [np.arange(0, side + MAP_STEP, MAP_STEP, dtype=np.float64) for side in image.shape]
-    grid = np.stack(np.meshgrid(*coarse, indexing="ij"), axis=-1)
-    at = grid.reshape(-1, 2)
-    for step in reversed(steps):
-        at = step.source(at)
-    shift = (at.reshape(grid.shape) - grid).astype(np.float32)
-    every = np.indices(image.shape).astype(np.float32)
-    shifts = cv2.remap(shift, every[1] / MAP_STEP, every[0] / MAP_STEP, cv2.INTER_LINEAR)
-    maps = np.moveaxis(every, 0, -1) + shifts
-    picture = cv2.remap(image, maps[..., 1], maps[..., 0], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.clip(picture, 0, 1)
 
 
 if __name__ == "__main__":
