@@ -76,13 +76,13 @@ def test_without_a_spacing_ratios_hold_and_lengths_are_in_pixels():
     assert np.median([abs(by_index(report)[n] - by_index(plain_report())[n]) for n in common]) < 2.5
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(0.7, 1.0), (1.0, 0.7)])
+@pytest.mark.parametrize(("rows", "cols"), [(0.7, 1.0), (1.0, 0.7), (0.45, 1.0), (1.0, 0.45)])
 def test_a_squashed_film_of_which_nothing_is_known_is_measured_as_it_was(rows, cols):
     film = lumbar().radiograph
     high, wide = round(film.image.shape[0] * rows), round(film.image.shape[1] * cols)
     image = cv2.resize(np.array(film.image), (wide, high), interpolation=cv2.INTER_AREA)
     report = measurer().measure(Radiograph(image=image))
-    assert report.film.aspect == pytest.approx(cols / rows, rel=0.12)
+    assert report.film.aspect == pytest.approx(cols / rows, rel=0.15)
     assert "found from the vertebral bodies" in report.film.facts["aspect"]
     # Points stay in pixels of the film as stored.
     scale = np.array([high / film.image.shape[0], wide / film.image.shape[1]])
@@ -252,10 +252,20 @@ def spread_out(found, *, sharp, spread, confidence, faces):
 
 
 @pytest.mark.parametrize(
-    ("restored_confidence", "faces", "measured"), [(0.7, 1.0, False), (0.95, 0.4, False), (0.95, 1.0, True)]
+    ("restored_confidence", "faces", "sacrum", "order", "measured"),
+    [
+        (0.7, 1.0, 0.0, -1.0, False),
+        (0.95, 0.4, 0.0, -1.0, False),
+        (0.95, 1.0, 0.0, -1.0, True),
+        (0.95, 1.0, 0.0, None, False),
+        # A sacrum makes levels in any order a spine, but not on a film that was refused as it is.
+        (0.95, 1.0, 0.9, -3.0, False),
+        (0.7, 1.0, 0.9, -1.0, True),
+        (0.61, 1.0, 0.9, -1.0, False),
+    ],
 )
-def test_a_refused_film_is_reshaped_where_it_has_one_front_and_shows_far_more(
-    monkeypatch, restored_confidence, faces, measured
+def test_a_refused_film_is_restored_where_it_has_one_front_and_shows_more(
+    monkeypatch, restored_confidence, faces, sacrum, order, measured
 ):
     # Bodies as they are seen from the front: flat, doubted, none sharp; a little more is seen when stretched.
     found = measurer().segment(replace(lumbar().radiograph, spacing=None))
@@ -263,11 +273,63 @@ def test_a_refused_film_is_reshaped_where_it_has_one_front_and_shows_far_more(
     seen = replace(found, vertebrae=tuple(flat))
     unsharp = spread_out(seen, sharp=0, spread=0.06, confidence=0.6, faces=faces)
     sharp = spread_out(seen, sharp=9, spread=0.06, confidence=restored_confidence, faces=1.0)
+    sharp = replace(sharp, sacrum_seen=sacrum, order_log_chance=order)
     own = Measurer()
     monkeypatch.setattr(own, "segment", lambda film, **_: unsharp if film.aspect == 1.0 else sharp)
     report = own.measure(Radiograph(image=lumbar().radiograph.image))
     assert report.quality.usable is measured
     assert (report.film.aspect != 1.0) is measured
+
+
+@pytest.mark.parametrize(
+    ("bodies", "order", "measured"), [(3, -1.0, False), (6, -1.8, False), (6, -1.0, True)]
+)
+def test_where_hardly_a_body_is_found_a_film_must_show_many_in_order_when_restored(
+    monkeypatch, bodies, order, measured
+):
+    found = measurer().segment(replace(lumbar().radiograph, spacing=None))
+    flat = [replace(body, points=SixPoints(body.points.points_rc * (0.6, 1.0))) for body in found.vertebrae]
+    seen = spread_out(replace(found, vertebrae=tuple(flat)), sharp=9, spread=0.01, confidence=0.95, faces=1.0)
+    seen = replace(seen, vertebrae=seen.vertebrae[:bodies], order_log_chance=order)
+    nothing = replace(found, vertebrae=(), facing_confidence=1.0)
+    asked = []
+
+    def hidden_as_it_is(film, **_):
+        asked.append(film.aspect)
+        return seen if film.aspect > 1.0 else nothing
+
+    own = Measurer()
+    monkeypatch.setattr(own, "segment", hidden_as_it_is)
+    report = own.measure(Radiograph(image=lumbar().radiograph.image))
+    assert report.quality.usable is measured
+    # The guess, then what the bodies ask for then; the other guess where that was no spine.
+    assert asked[1] == 1.5
+    assert asked[2] == pytest.approx(1 / 0.6, rel=0.1)
+    assert (1 / 1.5 in asked) is not measured
+
+
+def test_pixels_are_mended_until_bodies_agree_and_no_longer(monkeypatch):
+    found = measurer().segment(replace(lumbar().radiograph, spacing=None))
+
+    def squashed_to(rows):
+        flat = [
+            replace(body, points=SixPoints(body.points.points_rc * (rows, 1.0))) for body in found.vertebrae
+        ]
+        return spread_out(
+            replace(found, vertebrae=tuple(flat)), sharp=9, spread=0.01, confidence=0.9, faces=1.0
+        )
+
+    asked = []
+
+    def ever_flatter(film, **_):
+        asked.append(film.aspect)
+        return squashed_to(0.75 / film.aspect)
+
+    own = Measurer()
+    monkeypatch.setattr(own, "segment", ever_flatter)
+    own.measure(Radiograph(image=lumbar().radiograph.image))
+    assert len(asked) == 4
+    assert asked == sorted(asked)
 
 
 @pytest.mark.parametrize(("faces", "measured"), [(1.0, True), (0.3, False)])

@@ -16,20 +16,41 @@ from vertebrometer.anatomy import OVERRULABLE, Facing, Reason
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import WeightsError
-from vertebrometer.quality import REFUSING, TWO_SIDED, film_reasons, runs_across
+from vertebrometer.quality import (
+    ORDER_LOG_CHANCE,
+    REFUSING,
+    SACRUM_FROM,
+    TWO_SIDED,
+    film_reasons,
+    runs_across,
+)
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
 from vertebrometer.runtime import MeasuringNetworks, OnnxPredictor, open_networks
-from vertebrometer.segmentation import Segmentation, likely_aspect, segment
+from vertebrometer.segmentation import Segmentation, likely_aspect, proportion, segment
 
 log = logging.getLogger(__name__)
 
 _TRUSTED: Final = 2.5
 """Sum of confidences from which the bodies themselves say that bone is bright, or that a film is upright."""
 
-_FAR_MORE: Final = 1.4
-"""How many times as much must be seen, rightly shaped, on a film that is refused as it is: 18 of 20 squashed
-lateral films gained so much, and all had one front (docs/decisions/0012-squashed-films.md)."""
+_GUESSED_ASPECTS: Final = (1.5, 1 / 1.5)
+"""Pixels tried where too few bodies are found to tell how a film is squashed."""
+
+_LEAST_GUESSED: Final = 3.5
+_ORDER_GUESSED: Final = -1.5
+"""Sum of confidences and logarithm of the chance of the middling body's level from which that is believed."""
+
+_REFUSED_WITHIN: Final = 1.05
+_MEASURABLE_WITHIN: Final = 1.15
+_MOST_RESTORED: Final = 3
+"""The more a film is squashed, the less its bodies say by how much: it is restored anew, so many times in
+all, where they then ask for pixels that differ by more than this factor, be it refused as it is or not."""
+
+_MORE_SEEN: Final = 1.25
+_MORE_SURELY_SEEN: Final = 1.2
+"""How many times as much must be seen, rightly shaped, on a film that is refused as it is, and how much more
+surely where a sacrum follows (docs/decisions/0012-squashed-films.md)."""
 
 _CALIBRATION_FILE: Final = Path(__file__).parent / "data" / "calibration.json"
 """Written by ``python benchmarks/calibrate.py`` from films that nothing was trained on."""
@@ -166,19 +187,52 @@ class Measurer:
         """
         if radiograph.spacing is not None or radiograph.aspect != 1.0:
             return radiograph, found
+        if REFUSING.intersection(film_reasons(radiograph, found)):
+            return self._measurable_when_restored(radiograph, found, turned=turned)
         aspect = likely_aspect(found.vertebrae)
-        refused = bool(REFUSING.intersection(film_reasons(radiograph, found)))
-        if aspect is None or (refused and found.facing_confidence < TWO_SIDED):
+        if aspect is None:
             return radiograph, found
-        facts = {**radiograph.facts, "aspect": f"{aspect:.2f}, found from the vertebral bodies"}
-        restored = replace(radiograph, aspect=aspect, facts=facts)
-        other = self.segment(restored, turned=turned)
-        least = _FAR_MORE * _trust(found) if refused else 0.0
-        better = _surely(other) > _surely(found) and _trust(other) >= least
+        restored, other = self._restored(radiograph, aspect, turned=turned, within=_MEASURABLE_WITHIN)
         # Restored, levels look like themselves less surely: no film whose front stays clear is lost by that.
         lost = bool(REFUSING.intersection(film_reasons(restored, other)))
-        better = better and not (lost and other.facing_confidence >= TWO_SIDED)
+        better = _surely(other) > _surely(found) and not (lost and other.facing_confidence >= TWO_SIDED)
         return (restored, other) if better else (radiograph, found)
+
+    def _measurable_when_restored(
+        self, radiograph: Radiograph, found: Segmentation, *, turned: bool
+    ) -> tuple[Radiograph, Segmentation]:
+        """Restore a film that is refused as it is; it stays as it is where it shows no spine then either.
+
+        Bodies that are squashed by half are hardly found. Where too few are to tell by how much, it is tried
+        with pixels half as high again and with pixels half as wide again, and what is found then tells.
+        """
+        if found.facing_confidence < TWO_SIDED:
+            return radiograph, found
+        first = likely_aspect(found.vertebrae)
+        unknown = first is None and proportion(found.vertebrae) is None
+        for aspect in (first,) if first is not None else _GUESSED_ASPECTS if unknown else ():
+            restored, other = self._restored(radiograph, aspect, turned=turned, within=_REFUSED_WITHIN)
+            if first is None and likely_aspect(other.vertebrae) is None:
+                # A guess that shows no bodies, or bodies with usual proportions as the film is.
+                continue
+            refused = REFUSING.intersection(film_reasons(restored, other))
+            if not refused and _shows_more(found, other, guessed=first is None):
+                return restored, other
+        return radiograph, found
+
+    def _restored(
+        self, radiograph: Radiograph, aspect: float, *, turned: bool, within: float
+    ) -> tuple[Radiograph, Segmentation]:
+        """Segment a film with pixels of this aspect, and anew where its bodies then ask for others."""
+        for _ in range(_MOST_RESTORED):
+            facts = {**radiograph.facts, "aspect": f"{aspect:.2f}, found from the vertebral bodies"}
+            restored = replace(radiograph, aspect=aspect, facts=facts)
+            other = self.segment(restored, turned=turned)
+            asked = likely_aspect(other.vertebrae)
+            if asked is None or 1 / within < asked / aspect < within:
+                break
+            aspect = asked
+        return restored, other
 
     def _lies_on_its_side(self, radiograph: Radiograph) -> bool:
         """Whether a film turned by a quarter shows a spine: either way, for one on its head is seen too."""
@@ -244,6 +298,23 @@ def shipped_calibration() -> IntervalCalibration:
 
 def _trust(found: Segmentation) -> float:
     return sum(vertebra.confidence for vertebra in found.vertebrae)
+
+
+def _shows_more(found: Segmentation, restored: Segmentation, *, guessed: bool) -> bool:
+    """Whether a film that is refused as it is shows the bodies of one spine when restored.
+
+    Seen from the front, bodies that are given other proportions do not turn into levels in order, nor do many
+    more of them come to light; where hardly any were seen before (`guessed`), a few do, in some order.
+    """
+    order = restored.order_log_chance
+    if restored.facing_confidence < TWO_SIDED or order is None:
+        return False
+    if order < (_ORDER_GUESSED if guessed else ORDER_LOG_CHANCE):
+        return False
+    if guessed:
+        return _trust(restored) >= max(_LEAST_GUESSED, _MORE_SEEN * _trust(found))
+    surely = restored.sacrum_seen >= SACRUM_FROM and _surely(restored) >= _MORE_SURELY_SEEN * _surely(found)
+    return surely or _trust(restored) >= _MORE_SEEN * _trust(found)
 
 
 def _surely(found: Segmentation) -> float:
