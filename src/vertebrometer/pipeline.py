@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,9 @@ _TRUSTED: Final = 2.5
 
 _GUESSED_ASPECTS: Final = (1.5, 1 / 1.5)
 """Pixels tried where too few bodies are found to tell how a film is squashed."""
+
+_HIDDEN_FROM: Final = 1.3
+"""Factor by which bodies must be squashed to be hardly found as the film is."""
 
 _LEAST_GUESSED: Final = 3.5
 _ORDER_GUESSED: Final = -1.5
@@ -209,14 +213,19 @@ class Measurer:
         if found.facing_confidence < TWO_SIDED:
             return radiograph, found
         first = likely_aspect(found.vertebrae)
-        unknown = first is None and proportion(found.vertebrae) is None
-        for aspect in (first,) if first is not None else _GUESSED_ASPECTS if unknown else ():
-            restored, other = self._restored(radiograph, aspect, turned=turned, within=_REFUSED_WITHIN)
-            if first is None and likely_aspect(other.vertebrae) is None:
-                # A guess that shows no bodies, or bodies with usual proportions as the film is.
-                continue
+        guessed = first is None and proportion(found.vertebrae) is None
+        for aspect in _GUESSED_ASPECTS if guessed else () if first is None else (first,):
+            within = math.inf if guessed else _REFUSED_WITHIN
+            restored, other = self._restored(radiograph, aspect, turned=turned, within=within)
+            if guessed:
+                asked = likely_aspect(other.vertebrae) or 1.0
+                if 1 / _HIDDEN_FROM < asked < _HIDDEN_FROM:
+                    # No bodies, or such as would have been found: of nearly usual proportions as the film is.
+                    continue
+                if not 1 / _REFUSED_WITHIN < asked / aspect < _REFUSED_WITHIN:
+                    restored, other = self._restored(radiograph, asked, turned=turned, within=_REFUSED_WITHIN)
             refused = REFUSING.intersection(film_reasons(restored, other))
-            if not refused and _shows_more(found, other, guessed=first is None):
+            if not refused and _shows_more(found, other, guessed=guessed):
                 return restored, other
         return radiograph, found
 
