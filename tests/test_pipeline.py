@@ -16,6 +16,7 @@ from vertebrometer.radiographs import Radiograph
 from vertebrometer.report import FilmReport, report_as_json, report_from_json
 from vertebrometer.runtime import write_manifest
 from vertebrometer.runtime.shipped import WEIGHTS_FOLDER
+from vertebrometer.segmentation import proportion
 
 # A clear lumbar film; any seed with six whole bodies would do.
 SEED = 900_000_123
@@ -281,17 +282,27 @@ def test_a_refused_film_is_restored_where_it_has_one_front_and_shows_more(
     assert (report.film.aspect != 1.0) is measured
 
 
+@pytest.mark.parametrize("doubted", [False, True])
 @pytest.mark.parametrize(
     ("bodies", "order", "measured"), [(3, -1.0, False), (6, -1.8, False), (6, -1.0, True)]
 )
 def test_where_hardly_a_body_is_found_a_film_must_show_many_in_order_when_restored(
-    monkeypatch, bodies, order, measured
+    monkeypatch, bodies, order, measured, doubted
 ):
     found = measurer().segment(replace(lumbar().radiograph, spacing=None))
     flat = [replace(body, points=SixPoints(body.points.points_rc * (0.6, 1.0))) for body in found.vertebrae]
     seen = spread_out(replace(found, vertebrae=tuple(flat)), sharp=9, spread=0.01, confidence=0.95, faces=1.0)
     seen = replace(seen, vertebrae=seen.vertebrae[:bodies], order_log_chance=order)
     nothing = replace(found, vertebrae=(), facing_confidence=1.0)
+    if doubted:
+        # Two that are half seen, with usual proportions, among others that are hardly seen: no witnesses.
+        hardly = spread_out(found, sharp=0, spread=0.1, confidence=0.1, faces=1.0)
+        usual = 0.83 / proportion(found.vertebrae)
+        half = [
+            replace(body, confidence=0.42, points=SixPoints(body.points.points_rc * (usual, 1.0)))
+            for body in hardly.vertebrae[:2]
+        ]
+        nothing = replace(hardly, vertebrae=(*half, *hardly.vertebrae[2:]))
     asked = []
 
     def hidden_as_it_is(film, **_):

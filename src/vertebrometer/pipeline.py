@@ -18,6 +18,7 @@ from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import WeightsError
 from vertebrometer.quality import (
+    LEAST_CONFIDENCE,
     ORDER_LOG_CHANCE,
     REFUSING,
     SACRUM_FROM,
@@ -207,14 +208,16 @@ class Measurer:
     ) -> tuple[Radiograph, Segmentation]:
         """Restore a film that is refused as it is; it stays as it is where it shows no spine then either.
 
-        Bodies that are squashed by half are hardly found. Where too few are to tell by how much, it is tried
-        with pixels half as high again and with pixels half as wide again, and what is found then tells.
+        Bodies that are squashed by half are hardly found. Where too few are seen well to tell by how much, it
+        is tried with pixels half as high again and half as wide again, and what is found then tells.
         """
         if found.facing_confidence < TWO_SIDED:
             return radiograph, found
         first = likely_aspect(found.vertebrae)
-        guessed = first is None and proportion(found.vertebrae) is None
-        for aspect in _GUESSED_ASPECTS if guessed else () if first is None else (first,):
+        tries = [] if first is None else [(first, False)]
+        if not _bear_witness(found):
+            tries += [(aspect, True) for aspect in _GUESSED_ASPECTS]
+        for aspect, guessed in tries:
             within = math.inf if guessed else _REFUSED_WITHIN
             restored, other = self._restored(radiograph, aspect, turned=turned, within=within)
             if guessed:
@@ -307,6 +310,12 @@ def shipped_calibration() -> IntervalCalibration:
 
 def _trust(found: Segmentation) -> float:
     return sum(vertebra.confidence for vertebra in found.vertebrae)
+
+
+def _bear_witness(found: Segmentation) -> bool:
+    """Whether enough bodies are seen well enough to tell how a film is squashed."""
+    confidence = [vertebra.confidence for vertebra in found.vertebrae]
+    return proportion(found.vertebrae) is not None and float(np.median(confidence)) >= LEAST_CONFIDENCE
 
 
 def _shows_more(found: Segmentation, restored: Segmentation, *, guessed: bool) -> bool:
