@@ -77,13 +77,16 @@ def test_without_a_spacing_ratios_hold_and_lengths_are_in_pixels():
     assert np.median([abs(by_index(report)[n] - by_index(plain_report())[n]) for n in common]) < 2.5
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(0.7, 1.0), (1.0, 0.7), (0.45, 1.0), (1.0, 0.45)])
-def test_a_squashed_film_of_which_nothing_is_known_is_measured_as_it_was(rows, cols):
+# Squashed to less than a half, hardly a body is found, and bodies say less surely by how much.
+@pytest.mark.parametrize(
+    ("rows", "cols", "within"), [(0.7, 1.0, 0.12), (1.0, 0.7, 0.12), (0.45, 1.0, 0.12), (1.0, 0.45, 0.15)]
+)
+def test_a_squashed_film_of_which_nothing_is_known_is_measured_as_it_was(rows, cols, within):
     film = lumbar().radiograph
     high, wide = round(film.image.shape[0] * rows), round(film.image.shape[1] * cols)
     image = cv2.resize(np.array(film.image), (wide, high), interpolation=cv2.INTER_AREA)
     report = measurer().measure(Radiograph(image=image))
-    assert report.film.aspect == pytest.approx(cols / rows, rel=0.15)
+    assert report.film.aspect == pytest.approx(cols / rows, rel=within)
     assert "found from the vertebral bodies" in report.film.facts["aspect"]
     # Points stay in pixels of the film as stored.
     scale = np.array([high / film.image.shape[0], wide / film.image.shape[1]])

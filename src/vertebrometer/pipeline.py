@@ -37,7 +37,7 @@ _TRUSTED: Final = 2.5
 """Sum of confidences from which the bodies themselves say that bone is bright, or that a film is upright."""
 
 _GUESSED_ASPECTS: Final = (1.5, 1 / 1.5)
-"""Pixels tried where too few bodies are found to tell how a film is squashed."""
+"""Pixels tried where too few bodies are seen well to tell how a film is squashed."""
 
 _HIDDEN_FROM: Final = 1.3
 """Factor by which bodies must be squashed to be hardly found as the film is."""
@@ -222,10 +222,10 @@ class Measurer:
             restored, other = self._restored(radiograph, aspect, turned=turned, within=within)
             if guessed:
                 asked = likely_aspect(other.vertebrae) or 1.0
-                if 1 / _HIDDEN_FROM < asked < _HIDDEN_FROM:
+                if _alike(asked, 1.0, _HIDDEN_FROM):
                     # No bodies, or such as would have been found: of nearly usual proportions as the film is.
                     continue
-                if not 1 / _REFUSED_WITHIN < asked / aspect < _REFUSED_WITHIN:
+                if not _alike(asked, aspect, _REFUSED_WITHIN):
                     restored, other = self._restored(radiograph, asked, turned=turned, within=_REFUSED_WITHIN)
             refused = REFUSING.intersection(film_reasons(restored, other))
             if not refused and _shows_more(found, other, guessed=guessed):
@@ -241,7 +241,7 @@ class Measurer:
             restored = replace(radiograph, aspect=aspect, facts=facts)
             other = self.segment(restored, turned=turned)
             asked = likely_aspect(other.vertebrae)
-            if asked is None or 1 / within < asked / aspect < within:
+            if asked is None or _alike(asked, aspect, within):
                 break
             aspect = asked
         return restored, other
@@ -310,6 +310,11 @@ def shipped_calibration() -> IntervalCalibration:
 
 def _trust(found: Segmentation) -> float:
     return sum(vertebra.confidence for vertebra in found.vertebrae)
+
+
+def _alike(aspect: float, other: float, within: float) -> bool:
+    """Whether two aspects differ by less than this factor."""
+    return 1 / within < aspect / other < within
 
 
 def _bear_witness(found: Segmentation) -> bool:
