@@ -155,7 +155,14 @@ def test_a_film_on_its_head_is_measured_as_it_was_and_told_in_its_own_pixels():
 
 @pytest.mark.parametrize(
     ("order", "sacrum", "lateral"),
-    [(-0.5, 0.0, True), (-2.0, 0.0, True), (-3.0, 0.0, False), (-3.0, 0.99, True), (None, 0.0, True)],
+    [
+        (-0.5, 0.0, True),
+        (-2.0, 0.0, True),
+        (-3.0, 0.0, False),
+        (-3.0, 0.99, True),
+        (-5.0, 0.99, False),
+        (None, 0.0, True),
+    ],
 )
 def test_bodies_that_do_not_follow_one_another_as_levels_do_are_no_lateral_spine(order, sacrum, lateral):
     film = lumbar().radiograph
@@ -245,14 +252,18 @@ def test_bodies_that_lie_on_their_side_make_a_film_suspect_and_leaning_ones_do_n
     assert not runs_across(film, replace(found, vertebrae=()))
 
 
-def spread_out(found, *, sharp, spread, confidence, faces):
+UNTOLD = -1.1
+"""How well bodies follow one another that may be seen from the side or from the front, as a logarithm."""
+
+
+def spread_out(found, *, sharp, spread, confidence, faces, order=UNTOLD):
     """The same film with so many sharp bodies; the points of all others have this spread over the height."""
     bodies = []
     for number, body in enumerate(found.vertebrae):
         height = np.linalg.norm(body.points.points_rc[0] - body.points.points_rc[-1])
         sd = np.full((6, 2), height * (0.01 if number < sharp else spread))
         bodies.append(replace(body, point_sd_px=sd, confidence=confidence))
-    return replace(found, vertebrae=tuple(bodies), facing_confidence=faces)
+    return replace(found, vertebrae=tuple(bodies), facing_confidence=faces, order_log_chance=order)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +272,8 @@ def spread_out(found, *, sharp, spread, confidence, faces):
         (0.7, 1.0, 0.0, -1.0, False),
         (0.95, 0.4, 0.0, -1.0, False),
         (0.95, 1.0, 0.0, -1.0, True),
+        (0.95, 1.0, 0.0, -1.4, False),
+        (0.95, 1.0, 0.9, -1.4, True),
         (0.95, 1.0, 0.0, None, False),
         # A sacrum makes levels in any order a spine, but not on a film that was refused as it is.
         (0.95, 1.0, 0.9, -3.0, False),
@@ -379,6 +392,51 @@ def test_a_film_whose_bodies_are_all_unsharp_is_no_lateral_film(sharp, spread, c
     found = measurer().segment(film)
     seen = spread_out(found, sharp=sharp, spread=spread, confidence=confidence, faces=faces)
     assert (Reason.NOT_A_LATERAL_SPINE not in film_reasons(film, seen)) == lateral
+
+
+@pytest.mark.parametrize(
+    ("order", "confidence", "faces", "bodies", "lateral"),
+    [
+        (-0.8, 0.6, 1.0, 5, True),
+        (-1.2, 0.6, 1.0, 5, False),
+        (None, 0.6, 1.0, 5, False),
+        (-0.8, 0.6, 0.7, 5, False),
+        (-0.8, 0.3, 1.0, 5, False),
+        (-0.8, 0.6, 1.0, 3, False),
+    ],
+)
+def test_a_dim_film_is_lateral_where_enough_bodies_have_one_front_and_follow_one_another_as_levels_do(
+    order, confidence, faces, bodies, lateral
+):
+    film = lumbar().radiograph
+    seen = spread_out(
+        measurer().segment(film), sharp=0, spread=0.09, confidence=confidence, faces=faces, order=order
+    )
+    seen = replace(seen, vertebrae=seen.vertebrae[:bodies], sacrum_seen=0.0)
+    assert (Reason.NOT_A_LATERAL_SPINE not in film_reasons(film, seen)) is lateral
+
+
+@pytest.mark.parametrize(
+    ("order", "sacrum", "spread", "lateral"),
+    [
+        (-1.1, 0.0, 0.05, True),
+        (-1.3, 0.0, 0.05, False),
+        (-1.3, 0.0, 0.04, True),
+        (-1.6, 0.0, 0.04, False),
+        (-1.6, 0.0, 0.03, True),
+        (-1.8, 0.99, 0.05, True),
+    ],
+)
+def test_the_poorer_the_order_of_bodies_the_sharper_they_must_be_unless_a_sacrum_follows(
+    order, sacrum, spread, lateral
+):
+    film = lumbar().radiograph
+    seen = spread_out(
+        measurer().segment(film), sharp=0, spread=spread, confidence=0.9, faces=1.0, order=order
+    )
+    assert (
+        Reason.NOT_A_LATERAL_SPINE not in film_reasons(film, replace(seen, sacrum_seen=sacrum))
+    ) is lateral
 
 
 def test_a_film_of_the_neck_is_refused_and_one_that_shows_some_of_it_is_not():

@@ -46,6 +46,9 @@ _LEAST_GUESSED: Final = 3.5
 _ORDER_GUESSED: Final = -1.5
 """Sum of confidences and logarithm of the chance of the middling body's level from which that is believed."""
 
+_ORDER_RESTORED: Final = -1.3
+"""The same logarithm for every film that is refused as it is, where no sacrum follows its bodies."""
+
 _REFUSED_WITHIN: Final = 1.05
 _MEASURABLE_WITHIN: Final = 1.15
 _MOST_RESTORED: Final = 3
@@ -329,14 +332,15 @@ def _shows_more(found: Segmentation, restored: Segmentation, *, guessed: bool) -
     Seen from the front, bodies that are given other proportions do not turn into levels in order, nor do many
     more of them come to light; where hardly any were seen before (`guessed`), a few do, in some order.
     """
-    order = restored.order_log_chance
+    order, followed = restored.order_log_chance, restored.sacrum_seen >= SACRUM_FROM
     if restored.facing_confidence < TWO_SIDED or order is None:
         return False
-    if order < (_ORDER_GUESSED if guessed else ORDER_LOG_CHANCE):
+    above_sacrum = _ORDER_GUESSED if guessed else ORDER_LOG_CHANCE
+    if order < (above_sacrum if followed else _ORDER_RESTORED):
         return False
     if guessed:
         return _trust(restored) >= max(_LEAST_GUESSED, _MORE_SEEN * _trust(found))
-    surely = restored.sacrum_seen >= SACRUM_FROM and _surely(restored) >= _MORE_SURELY_SEEN * _surely(found)
+    surely = followed and _surely(restored) >= _MORE_SURELY_SEEN * _surely(found)
     return surely or _trust(restored) >= _MORE_SEEN * _trust(found)
 
 

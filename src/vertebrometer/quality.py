@@ -10,7 +10,7 @@ from vertebrometer.anatomy import Facing, Reason, Vertebra
 from vertebrometer.geometry import angle_deg
 from vertebrometer.morphometry import heights
 from vertebrometer.radiographs import Radiograph
-from vertebrometer.segmentation import Segmentation
+from vertebrometer.segmentation import SURE_FROM, Segmentation
 
 LEAST_BODIES: Final = 3
 """Equation 1 needs three bodies; a film with fewer tells nothing."""
@@ -31,7 +31,17 @@ SHARP_SPREAD_TWO_SIDED: Final = 0.035
 """... as one has that is seen from the front; and spread up to which its bodies are then sharp."""
 ORDER_LOG_CHANCE: Final = -2.3
 """Logarithm of the chance of the middling body at its place among its neighbours, below which bodies are not
-those of one spine seen from the side, unless a sacrum follows them."""
+those of one spine seen from the side, ..."""
+ORDER_LOG_CHANCE_ABOVE_SACRUM: Final = -4.3
+"""... and the same where a sacrum follows them."""
+ORDER_LOG_CHANCE_DOUBTED: Final = -1.2
+"""The same without a sacrum below which bodies must be as sharp as doubted ones, ..."""
+ORDER_LOG_CHANCE_POOR: Final = -1.55
+"""... and below which they must be as sharp as those of a spine with two fronts."""
+IN_ORDER_LOG_CHANCE: Final = -1.0
+"""The same from which bodies show a spine from the side, however dim, where they have one front, ..."""
+LEAST_IN_ORDER: Final = 4
+"""... and so many are seen surely."""
 NECK_SHARE: Final = 0.5
 """Share of bodies that look like those of the neck from which a film counts as one of it."""
 REFUSING: Final = frozenset(
@@ -71,20 +81,33 @@ def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
     """Whether bodies are seen as a lateral film shows them.
 
     From the front the networks find bodies too, but see few of them sharply: what they take for a corner lies
-    elsewhere in every look. Nor do these bodies look like the levels of a spine, one after the other.
+    elsewhere in every look. Nor do these bodies look like the levels of a spine, one after the other: where
+    they do, and have one front, the film may be as dim as it likes.
     """
-    order = found.order_log_chance
-    if order is not None and order < ORDER_LOG_CHANCE and found.sacrum_seen < SACRUM_FROM:
+    order, followed = found.order_log_chance, found.sacrum_seen >= SACRUM_FROM
+    if order is not None and order < (ORDER_LOG_CHANCE_ABOVE_SACRUM if followed else ORDER_LOG_CHANCE):
         return False
+    if _in_order(found):
+        return True
     confidence = float(np.median([vertebra.confidence for vertebra in found.vertebrae]))
     if confidence < LEAST_CONFIDENCE:
         return False
     if len(found.vertebrae) < LEAST_BODIES:
         return True
-    sharp = SHARP_SPREAD_DOUBTED if confidence < DOUBTED_CONFIDENCE else SHARP_SPREAD
-    if found.facing_confidence < TWO_SIDED:
+    witness = 0.0 if order is None or followed else order
+    doubted = confidence < DOUBTED_CONFIDENCE or witness < ORDER_LOG_CHANCE_DOUBTED
+    sharp = SHARP_SPREAD_DOUBTED if doubted else SHARP_SPREAD
+    if found.facing_confidence < TWO_SIDED or witness < ORDER_LOG_CHANCE_POOR:
         sharp = SHARP_SPREAD_TWO_SIDED
     return sum(_spread(vertebra, pixel_rc) <= sharp for vertebra in found.vertebrae) >= LEAST_SHARP
+
+
+def _in_order(found: Segmentation) -> bool:
+    """Whether enough bodies are sure, have one front and look like the levels of a spine in order."""
+    order = found.order_log_chance
+    surely = sum(vertebra.confidence >= SURE_FROM for vertebra in found.vertebrae)
+    one_front = found.facing is not Facing.UNKNOWN and found.facing_confidence >= TWO_SIDED
+    return one_front and surely >= LEAST_IN_ORDER and order is not None and order >= IN_ORDER_LOG_CHANCE
 
 
 def _spread(vertebra: Vertebra, pixel_rc: tuple[float, float]) -> float:

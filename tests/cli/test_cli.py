@@ -320,6 +320,14 @@ def test_help_opens_without_anything_heavy():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_leaving_does_not_look_through_all_that_was_imported():
+    # What is registered first is called last, after what the command line registers.
+    code = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0))\n"
+    code += "from vertebrometer.cli import main; main(['version'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_the_pipeline_offers_what_the_command_line_asks_for():
     # The real one, which the fake stands for in this file.
     code = (
