@@ -43,11 +43,11 @@ _HIDDEN_FROM: Final = 1.3
 """Factor by which bodies must be squashed to be hardly found as the film is."""
 
 _LEAST_GUESSED: Final = 3.5
-_ORDER_GUESSED: Final = -1.5
-"""Sum of confidences and logarithm of the chance of the middling body's level from which that is believed."""
+"""Sum of confidences from which that is believed."""
 
-_ORDER_RESTORED: Final = -1.3
-"""The same logarithm for every film that is refused as it is, where no sacrum follows its bodies."""
+_ORDER_RESTORED: Final = -1.5
+"""Logarithm of the chance of the middling body's level from which a film that is refused as it is shows
+levels in order when restored; where a sacrum follows and nothing was guessed, `ORDER_LOG_CHANCE` will do."""
 
 _REFUSED_WITHIN: Final = 1.05
 _MEASURABLE_WITHIN: Final = 1.15
@@ -335,8 +335,7 @@ def _shows_more(found: Segmentation, restored: Segmentation, *, guessed: bool) -
     order, followed = restored.order_log_chance, restored.sacrum_seen >= SACRUM_FROM
     if restored.facing_confidence < TWO_SIDED or order is None:
         return False
-    above_sacrum = _ORDER_GUESSED if guessed else ORDER_LOG_CHANCE
-    if order < (above_sacrum if followed else _ORDER_RESTORED):
+    if order < (ORDER_LOG_CHANCE if followed and not guessed else _ORDER_RESTORED):
         return False
     if guessed:
         return _trust(restored) >= max(_LEAST_GUESSED, _MORE_SEEN * _trust(found))

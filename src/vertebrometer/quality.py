@@ -35,9 +35,7 @@ those of one spine seen from the side, ..."""
 ORDER_LOG_CHANCE_ABOVE_SACRUM: Final = -4.3
 """... and the same where a sacrum follows them."""
 ORDER_LOG_CHANCE_DOUBTED: Final = -1.2
-"""The same without a sacrum below which bodies must be as sharp as doubted ones, ..."""
-ORDER_LOG_CHANCE_POOR: Final = -1.55
-"""... and below which they must be as sharp as those of a spine with two fronts."""
+"""The same without a sacrum below which bodies must be as sharp as doubted ones."""
 IN_ORDER_LOG_CHANCE: Final = -1.0
 """The same from which bodies show a spine from the side, however dim, where they have one front, ..."""
 LEAST_IN_ORDER: Final = 4
@@ -94,10 +92,9 @@ def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
         return False
     if len(found.vertebrae) < LEAST_BODIES:
         return True
-    witness = 0.0 if order is None or followed else order
-    doubted = confidence < DOUBTED_CONFIDENCE or witness < ORDER_LOG_CHANCE_DOUBTED
-    sharp = SHARP_SPREAD_DOUBTED if doubted else SHARP_SPREAD
-    if found.facing_confidence < TWO_SIDED or witness < ORDER_LOG_CHANCE_POOR:
+    poor = order is not None and order < ORDER_LOG_CHANCE_DOUBTED and not followed
+    sharp = SHARP_SPREAD_DOUBTED if poor or confidence < DOUBTED_CONFIDENCE else SHARP_SPREAD
+    if found.facing_confidence < TWO_SIDED:
         sharp = SHARP_SPREAD_TWO_SIDED
     return sum(_spread(vertebra, pixel_rc) <= sharp for vertebra in found.vertebrae) >= LEAST_SHARP
 
