@@ -31,9 +31,7 @@ SHARP_SPREAD_TWO_SIDED: Final = 0.035
 """... as one has that is seen from the front; and spread up to which its bodies are then sharp."""
 ORDER_LOG_CHANCE: Final = -2.3
 """Logarithm of the chance of the middling body at its place among its neighbours, below which bodies are not
-those of one spine seen from the side, ..."""
-ORDER_LOG_CHANCE_ABOVE_SACRUM: Final = -4.3
-"""... and the same where a sacrum follows them."""
+those of one spine seen from the side, unless a sacrum follows them."""
 ORDER_LOG_CHANCE_DOUBTED: Final = -1.2
 """The same without a sacrum below which bodies must be as sharp as doubted ones."""
 IN_ORDER_LOG_CHANCE: Final = -1.0
@@ -83,7 +81,7 @@ def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
     they do, and have one front, the film may be as dim as it likes.
     """
     order, followed = found.order_log_chance, found.sacrum_seen >= SACRUM_FROM
-    if order is not None and order < (ORDER_LOG_CHANCE_ABOVE_SACRUM if followed else ORDER_LOG_CHANCE):
+    if order is not None and order < ORDER_LOG_CHANCE and not followed:
         return False
     if _in_order(found):
         return True
