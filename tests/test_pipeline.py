@@ -266,26 +266,28 @@ def spread_out(found, *, sharp, spread, confidence, faces, order=UNTOLD):
 
 
 @pytest.mark.parametrize(
-    ("restored_confidence", "faces", "sacrum", "order", "measured"),
+    ("rows", "restored_confidence", "faces", "sacrum", "order", "measured"),
     [
-        (0.7, 1.0, 0.0, -1.0, False),
-        (0.95, 0.4, 0.0, -1.0, False),
-        (0.95, 1.0, 0.0, -1.0, True),
-        (0.95, 1.0, 0.0, -1.6, False),
-        (0.95, 1.0, 0.9, -1.6, True),
-        (0.95, 1.0, 0.0, None, False),
+        (0.7, 0.7, 1.0, 0.0, -1.0, False),
+        (0.7, 0.95, 0.4, 0.0, -1.0, False),
+        (0.7, 0.95, 1.0, 0.0, -1.0, True),
+        # The more a film is restored, the better its bodies must follow one another.
+        (0.7, 0.95, 1.0, 0.0, -1.6, True),
+        (0.6, 0.95, 1.0, 0.0, -1.6, False),
+        (0.6, 0.95, 1.0, 0.9, -1.6, True),
+        (0.7, 0.95, 1.0, 0.0, None, False),
         # A sacrum makes levels in any order a spine, but not on a film that was refused as it is.
-        (0.95, 1.0, 0.9, -3.0, False),
-        (0.7, 1.0, 0.9, -1.0, True),
-        (0.61, 1.0, 0.9, -1.0, False),
+        (0.7, 0.95, 1.0, 0.9, -3.0, False),
+        (0.7, 0.7, 1.0, 0.9, -1.0, True),
+        (0.7, 0.61, 1.0, 0.9, -1.0, False),
     ],
 )
 def test_a_refused_film_is_restored_where_it_has_one_front_and_shows_more(
-    monkeypatch, restored_confidence, faces, sacrum, order, measured
+    monkeypatch, rows, restored_confidence, faces, sacrum, order, measured
 ):
     # Bodies as they are seen from the front: flat, doubted, none sharp; a little more is seen when stretched.
     found = measurer().segment(replace(lumbar().radiograph, spacing=None))
-    flat = [replace(body, points=SixPoints(body.points.points_rc * (0.7, 1.0))) for body in found.vertebrae]
+    flat = [replace(body, points=SixPoints(body.points.points_rc * (rows, 1.0))) for body in found.vertebrae]
     seen = replace(found, vertebrae=tuple(flat))
     unsharp = spread_out(seen, sharp=0, spread=0.06, confidence=0.6, faces=faces)
     sharp = spread_out(seen, sharp=9, spread=0.06, confidence=restored_confidence, faces=1.0)

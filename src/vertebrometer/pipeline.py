@@ -47,7 +47,10 @@ _LEAST_GUESSED: Final = 3.5
 
 _ORDER_RESTORED: Final = -1.5
 """Logarithm of the chance of the middling body's level from which a film that is refused as it is shows
-levels in order when restored; where a sacrum follows and nothing was guessed, `ORDER_LOG_CHANCE` will do."""
+levels in order when its shape was guessed, or restored by more than `_FAR` with no sacrum below."""
+
+_FAR: Final = 1.5
+"""Factor of an aspect: spines from the front are so flat, and less squashed lateral films in poorer order."""
 
 _REFUSED_WITHIN: Final = 1.05
 _MEASURABLE_WITHIN: Final = 1.15
@@ -231,7 +234,8 @@ class Measurer:
                 if not _alike(asked, aspect, _REFUSED_WITHIN):
                     restored, other = self._restored(radiograph, asked, turned=turned, within=_REFUSED_WITHIN)
             refused = REFUSING.intersection(film_reasons(restored, other))
-            if not refused and _shows_more(found, other, guessed=guessed):
+            far = not _alike(restored.aspect, radiograph.aspect, _FAR)
+            if not refused and _shows_more(found, other, guessed=guessed, far=far):
                 return restored, other
         return radiograph, found
 
@@ -326,16 +330,17 @@ def _bear_witness(found: Segmentation) -> bool:
     return proportion(found.vertebrae) is not None and float(np.median(confidence)) >= LEAST_CONFIDENCE
 
 
-def _shows_more(found: Segmentation, restored: Segmentation, *, guessed: bool) -> bool:
+def _shows_more(found: Segmentation, restored: Segmentation, *, guessed: bool, far: bool) -> bool:
     """Whether a film that is refused as it is shows the bodies of one spine when restored.
 
     Seen from the front, bodies that are given other proportions do not turn into levels in order, nor do many
-    more of them come to light; where hardly any were seen before (`guessed`), a few do, in some order.
+    more of them come to light; where hardly any were seen before (`guessed`), a few do, in some order. `far`
+    says that their proportions were changed by much.
     """
     order, followed = restored.order_log_chance, restored.sacrum_seen >= SACRUM_FROM
     if restored.facing_confidence < TWO_SIDED or order is None:
         return False
-    if order < (ORDER_LOG_CHANCE if followed and not guessed else _ORDER_RESTORED):
+    if order < (_ORDER_RESTORED if guessed or (far and not followed) else ORDER_LOG_CHANCE):
         return False
     if guessed:
         return _trust(restored) >= max(_LEAST_GUESSED, _MORE_SEEN * _trust(found))
