@@ -24,6 +24,7 @@ from vertebrometer.quality import (
     SACRUM_FROM,
     TWO_SIDED,
     film_reasons,
+    in_order,
     runs_across,
 )
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
@@ -344,6 +345,8 @@ def _shows_more(found: Segmentation, restored: Segmentation, *, guessed: bool, f
         return False
     if guessed:
         return _trust(restored) >= max(_LEAST_GUESSED, _MORE_SEEN * _trust(found))
+    if in_order(restored):
+        return True
     surely = followed and _surely(restored) >= _MORE_SURELY_SEEN * _surely(found)
     return surely or _trust(restored) >= _MORE_SEEN * _trust(found)
 

@@ -83,7 +83,7 @@ def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
     order, followed = found.order_log_chance, found.sacrum_seen >= SACRUM_FROM
     if order is not None and order < ORDER_LOG_CHANCE and not followed:
         return False
-    if _in_order(found):
+    if in_order(found):
         return True
     confidence = float(np.median([vertebra.confidence for vertebra in found.vertebrae]))
     if confidence < LEAST_CONFIDENCE:
@@ -97,7 +97,7 @@ def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
     return sum(_spread(vertebra, pixel_rc) <= sharp for vertebra in found.vertebrae) >= LEAST_SHARP
 
 
-def _in_order(found: Segmentation) -> bool:
+def in_order(found: Segmentation) -> bool:
     """Whether enough bodies are sure, have one front and look like the levels of a spine in order."""
     order = found.order_log_chance
     surely = sum(vertebra.confidence >= SURE_FROM for vertebra in found.vertebrae)
