@@ -155,7 +155,14 @@ def test_a_film_on_its_head_is_measured_as_it_was_and_told_in_its_own_pixels():
 
 @pytest.mark.parametrize(
     ("order", "sacrum", "lateral"),
-    [(-0.5, 0.0, True), (-2.0, 0.0, True), (-3.0, 0.0, False), (-3.0, 0.99, True), (None, 0.0, True)],
+    [
+        (-0.5, 0.0, True),
+        (-2.0, 0.0, True),
+        (-3.0, 0.0, False),
+        (-3.0, 0.99, True),
+        (-4.5, 0.99, False),
+        (None, 0.0, True),
+    ],
 )
 def test_bodies_that_do_not_follow_one_another_as_levels_do_are_no_lateral_spine(order, sacrum, lateral):
     film = lumbar().radiograph

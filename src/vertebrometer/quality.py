@@ -32,8 +32,10 @@ SHARP_SPREAD_TWO_SIDED: Final = 0.035
 ORDER_LOG_CHANCE: Final = -2.3
 """Logarithm of the chance of the middling body at its place among its neighbours, below which bodies are not
 those of one spine seen from the side, unless a sacrum follows them."""
+ORDER_LOG_CHANCE_FOLLOWED: Final = -4.0
+"""The same where a sacrum follows them."""
 ORDER_LOG_CHANCE_DOUBTED: Final = -1.2
-"""The same without a sacrum below which bodies must be as sharp as doubted ones."""
+"""Order without a sacrum below which bodies must be as sharp as doubted ones."""
 IN_ORDER_LOG_CHANCE: Final = -1.0
 """The same from which bodies show a spine from the side, however dim, where they have one front, ..."""
 LEAST_IN_ORDER: Final = 4
@@ -81,7 +83,7 @@ def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
     they do, and have one front, the film may be as dim as it likes.
     """
     order, followed = found.order_log_chance, found.sacrum_seen >= SACRUM_FROM
-    if order is not None and order < ORDER_LOG_CHANCE and not followed:
+    if order is not None and order < (ORDER_LOG_CHANCE_FOLLOWED if followed else ORDER_LOG_CHANCE):
         return False
     if in_order(found):
         return True

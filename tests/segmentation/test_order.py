@@ -89,3 +89,29 @@ def test_more_bodies_than_a_spine_has_are_in_no_order():
 def test_bodies_of_a_film_on_its_head_are_in_order_from_the_bottom():
     readings = film(BY_CHANCE, LUMBAR[::-1])
     assert order_log_chance(readings, [1.0] * 5, head_down=True) == pytest.approx(chances(LUMBAR).max())
+
+
+def test_bodies_missing_in_a_row_leave_the_others_in_order():
+    readings = film(("T2", "T3", "T4", "T10", "T11", "T12"), (*BY_CHANCE, "T1"))
+    assert order_log_chance(readings, [1.0] * 6, [1, 1, 6, 1, 1]) == pytest.approx(chances(LUMBAR).max())
+    assert order_log_chance(readings, [1.0] * 6) < -2
+
+
+@pytest.mark.parametrize("counted", [5, 7])
+def test_a_long_gap_may_hold_a_body_more_or_less(counted):
+    readings = film(("T2", "T3", "T4", "T10", "T11", "T12"), (*BY_CHANCE, "T1"))
+    assert order_log_chance(readings, [1.0] * 6, [1, 1, counted, 1, 1]) > -0.9
+
+
+def test_neighbours_lie_one_level_apart():
+    readings = film(("T2", "T3", "T4", "T6", "T7", "T8"), (*BY_CHANCE, "T1"))
+    side_by_side, one_missing = (order_log_chance(readings, [1.0] * 6, [1, 1, n, 1, 1]) for n in (1, 2))
+    assert side_by_side < -2
+    assert one_missing > -0.9
+
+
+def test_a_film_on_its_head_may_lack_bodies_too():
+    readings = film(BY_CHANCE, ("L2", "L1", "T12", "T5", "T4"))
+    assert on_its_head(readings, [1.0] * 5, [1, 1, 7, 1])
+    assert order_log_chance(readings, [1.0] * 5, [1, 1, 7, 1], head_down=True) > -0.9
+    assert not on_its_head(readings, [1.0] * 5)

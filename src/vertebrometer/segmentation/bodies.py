@@ -146,8 +146,8 @@ def segment(
     if corners is not None:
         readings = look_closely(looks.image, readings, corners)
     sacrum = _sacrum_follows(finding, readings, looks)
-    weights = _weights(readings)
-    head_down = not upright and sacrum < _SACRUM_SURE and on_its_head(readings, weights)
+    weights, steps = _weights(readings), _steps(readings)
+    head_down = not upright and sacrum < _SACRUM_SURE and on_its_head(readings, weights, steps)
     # A reader's numbers count from the head.
     vertebrae = _vertebrae(readings, looks.field, sacrum, None if head_down else pinned)
     back = _Back(mirrored, film.shape[1], scale)
@@ -158,7 +158,7 @@ def segment(
         sacrum_seen=sacrum,
         neck_share=_neck_share(readings),
         on_its_head=head_down,
-        order_log_chance=order_log_chance(readings, weights, head_down=head_down),
+        order_log_chance=order_log_chance(readings, weights, steps, head_down=head_down),
     )
 
 
