@@ -1,9 +1,10 @@
-"""How surely a film that stands on its head is noticed, and how often an upright one is taken for one.
+"""How surely a film that stands on its head or lies on its side is noticed, and an upright one let alone.
 
     python benchmarks/upside_down.py [--phantoms 60] [--films DIR] [--ct DIR --only NAME...]
 
-Looks at each film as it is and turned by 180 degrees, without a pixel spacing, and prints a line for each
-source: phantoms of every field of view, the pictures of a folder (upright lateral films), projections of CT.
+Looks at each film as it is, turned by 180 degrees and by 90 degrees to one side or the other, without a pixel
+spacing, and prints a line for each source: phantoms of every field of view, the pictures of a folder (upright
+lateral films), projections of CT.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from vertebrometer.bench import ct_films, phantom_films
 from vertebrometer.errors import VertebrometerError
 from vertebrometer.pipeline import Measurer
 from vertebrometer.radiographs import Radiograph, read_radiograph
+from vertebrometer.report import Side
 
 SEED = 90
+LIES = {0: Side.TOP, 2: Side.BOTTOM, 1: Side.LEFT, -1: Side.RIGHT}
+"""Side on which the head lies of a film that was turned so often by 90 degrees against the clock."""
 
 
 def main() -> None:
@@ -31,18 +35,20 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="volumes that nothing was trained on")
     arguments = parser.parse_args()
     measurer = Measurer()
-    print("| films | upright: measured | of these, turned | on their head: measured | of these, noticed |")
-    print("|---|---|---|---|---|")
+    heads = ("upright: measured", "of these, turned", "on their head: measured", "of these, noticed")
+    print(f"| {' | '.join(('films', *heads, 'on their side: measured', 'of these, noticed'))} |")
+    print("|---" * 7 + "|")
     for name, films in sources(arguments).items():
-        upright, turned = [], []
-        for film in films:
+        told: dict[int, list[bool | None]] = {quarters: [] for quarters in LIES}
+        for n, film in enumerate(films):
             bare = Radiograph(image=film.image, facts=film.facts)
-            upright.append(outcome(measurer, bare))
-            image = np.ascontiguousarray(film.image[::-1, ::-1])
-            turned.append(outcome(measurer, replace(bare, image=image)))
-        figures = [
-            count for told in (upright, turned) for count in (len(told) - told.count(None), told.count(True))
-        ]
+            for quarters in (0, 2, (1, -1)[n % 2]):
+                image = np.ascontiguousarray(np.rot90(film.image, quarters))
+                told[quarters].append(noticed(measurer, replace(bare, image=image), LIES[quarters]))
+        upright, on_head, on_side = told[0], told[2], [*told[1], *told[-1]]
+        figures = [len(upright) - upright.count(None), upright.count(False)]
+        for turned in (on_head, on_side):
+            figures += [len(turned) - turned.count(None), turned.count(True)]
         print(f"| {name}, {len(upright)} | {' | '.join(map(str, figures))} |", flush=True)
 
 
@@ -68,10 +74,10 @@ def readable(folder: Path) -> Iterator[Radiograph]:
             continue
 
 
-def outcome(measurer: Measurer, film: Radiograph) -> bool | None:
-    """Return whether a film was taken to stand on its head; None where it was refused."""
+def noticed(measurer: Measurer, film: Radiograph, head: Side) -> bool | None:
+    """Return whether the head of a film was looked for where it lies; None where the film was refused."""
     report = measurer.measure(film)
-    return report.head_down if report.quality.usable else None
+    return report.head_side is head if report.quality.usable else None
 
 
 if __name__ == "__main__":

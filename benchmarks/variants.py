@@ -109,6 +109,15 @@ def turned_round(shown: Shown) -> Shown:
     return image[::-1, ::-1], moved(turned, lambda points: far - points)
 
 
+def on_its_side(shown: Shown) -> Shown:
+    """Turn the film by 90 degrees against the clock; the side that it faces is still told of it head up."""
+    image, truth = shown
+    lying = replace(truth, shape=(image.shape[1], image.shape[0]))
+    return np.rot90(image), moved(
+        lying, lambda points: np.stack([image.shape[1] - 1.0 - points[:, 1], points[:, 0]], axis=1)
+    )
+
+
 def part(first: str, last: str, *, margin: float = MARGIN, sides: float = 1.0) -> Callable[[Shown], Shown]:
     """Cut out the bodies from `first` to `last`, as a film of that region shows them."""
 
@@ -212,6 +221,9 @@ VARIANTS: dict[str, Callable[[Shown], Shown]] = {
     "thoracic, T4-T12": part("T4", "T12"),
     "T8-L5, on its head": after(LOWER, turned_round),
     "T4-T12, on its head": after(part("T4", "T12"), turned_round),
+    "on its side": on_its_side,
+    "T8-L5, on its side": after(LOWER, on_its_side),
+    "T4-T12, on its side": after(part("T4", "T12"), on_its_side),
     "T8-L5, half the pixels": after(LOWER, scaled(0.5, 0.5)),
     "T8-L5, 1.7 times the pixels": after(LOWER, scaled(1.7, 1.7)),
     "T8-L5, rows squashed to 0.75": after(LOWER, scaled(0.75, 1.0)),

@@ -13,7 +13,7 @@ from vertebrometer.phantom import Phantom, phantom_of
 from vertebrometer.pipeline import Measurer, MeasureSettings
 from vertebrometer.quality import film_reasons, runs_across
 from vertebrometer.radiographs import Radiograph
-from vertebrometer.report import FilmReport, report_as_json, report_from_json
+from vertebrometer.report import FilmReport, Side, report_as_json, report_from_json
 from vertebrometer.runtime import write_manifest
 from vertebrometer.runtime.shipped import WEIGHTS_FOLDER
 from vertebrometer.segmentation import proportion
@@ -224,13 +224,72 @@ def test_a_refused_film_of_two_fronts_is_not_turned(monkeypatch):
     assert Reason.NOT_A_LATERAL_SPINE in report.quality.reasons
 
 
+def on_its_side(radiograph: Radiograph, quarters: int) -> Radiograph:
+    """Turn a film by 90 degrees against the clock, so often."""
+    row_mm, col_mm = radiograph.spacing.rc
+    return replace(
+        radiograph,
+        image=np.ascontiguousarray(np.rot90(radiograph.image, quarters)),
+        spacing=replace(radiograph.spacing, row_mm=col_mm, col_mm=row_mm),
+    )
+
+
+def finer_rows() -> Radiograph:
+    """Draw the film with rows that are half as high again as its columns are wide."""
+    film = lumbar().radiograph
+    rows, cols = film.image.shape
+    image = np.clip(cv2.resize(film.image, (cols, round(rows / 1.5)), interpolation=cv2.INTER_AREA), 0, 1)
+    return replace(film, image=image, spacing=replace(film.spacing, row_mm=1.5 * film.spacing.col_mm))
+
+
+@pytest.mark.parametrize("squashed", [False, True])
+@pytest.mark.parametrize(("quarters", "head"), [(1, Side.LEFT), (3, Side.RIGHT)])
+def test_a_film_on_its_side_is_measured_as_head_up_and_told_in_its_own_pixels(quarters, head, squashed):
+    upright = finer_rows() if squashed else lumbar().radiograph
+    film = on_its_side(upright, quarters)
+    plain, report = (measurer().measure(shown) for shown in (upright, film))
+    assert (plain.head_side, report.head_side) == (Side.TOP, head)
+    assert f"its head lies on the {head.value}" in report.film.facts["upright"]
+    assert "upright" not in plain.film.facts
+    assert report.facing is plain.facing is lumbar().truth.facing
+    # The front of this film is on its right when its head is up.
+    assert report.front_side is (Side.TOP if head is Side.LEFT else Side.BOTTOM)
+    assert report.film.spacing_mm == plain.film.spacing_mm[::-1]
+    assert by_index(report) == pytest.approx(by_index(plain), abs=0.02)
+    for body, same in zip(report.vertebrae, plain.vertebrae, strict=True):
+        assert (body.level, body.reasons) == (same.level, same.reasons)
+        assert body.heights.anterior_mm == pytest.approx(same.heights.anterior_mm, rel=1e-3)
+        row, col = same.points.points_rc.T
+        lying = {1: (film.image.shape[0] - 1 - col, row), 3: (col, film.image.shape[1] - 1 - row)}[quarters]
+        np.testing.assert_allclose(body.points.points_rc, np.stack(lying, axis=1), atol=0.02)
+        spread, as_ever = (np.array(one.point_sd_xy) for one in (body, same))
+        np.testing.assert_allclose(spread, as_ever[:, ::-1], atol=0.002)
+    assert report_as_json(report_from_json(report_as_json(report))) == report_as_json(report)
+
+
+def test_what_a_reader_says_of_a_film_on_its_side_is_of_the_film_head_up():
+    plain = plain_report()
+    pinned = MeasureSettings(facing=plain.facing, levels={2: "T11"})
+    report = Measurer(pinned).measure(on_its_side(lumbar().radiograph, 1))
+    assert (report.head_side, report.facing) == (Side.LEFT, plain.facing)
+    assert report.vertebrae[1].level == "T11"
+    assert by_index(report) == by_index(plain)
+
+
+@pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("quarters", [1, 3])
-def test_a_film_on_its_side_is_refused_with_the_way_out(quarters):
+def test_a_film_on_its_side_is_left_to_a_reader_where_levels_are_in_no_order_or_it_is_forced(
+    monkeypatch, quarters, force
+):
     image = np.ascontiguousarray(np.rot90(lumbar().radiograph.image, quarters))
-    report = measurer().measure(Radiograph(image=image))
-    assert not report.quality.usable
+    if not force:
+        monkeypatch.setattr("vertebrometer.pipeline._surely_lateral", lambda found: False)
+    report = Measurer(MeasureSettings(force=force)).measure(Radiograph(image=image))
+    assert "upright" not in report.film.facts
     assert Reason.LIES_ON_ITS_SIDE in report.quality.reasons
-    assert "turn it by 90 degrees" in report.quality.message
+    if not force:
+        assert not report.quality.usable
+        assert "turn it by 90 degrees" in report.quality.message
     assert Reason.LIES_ON_ITS_SIDE not in plain_report().quality.reasons
 
 
@@ -303,6 +362,19 @@ def test_a_refused_film_is_restored_where_it_has_one_front_and_shows_more(
     assert (report.film.aspect != 1.0) is measured
 
 
+@pytest.mark.parametrize(("bodies", "measured"), [(5, False), (6, True)])
+def test_few_bodies_in_good_order_must_show_more_when_restored(monkeypatch, bodies, measured):
+    found = measurer().segment(replace(lumbar().radiograph, spacing=None))
+    found = replace(found, vertebrae=found.vertebrae[:bodies], sacrum_seen=0.0)
+    flat = [replace(body, points=SixPoints(body.points.points_rc * (0.7, 1.0))) for body in found.vertebrae]
+    seen = replace(found, vertebrae=tuple(flat))
+    unsharp = spread_out(seen, sharp=0, spread=0.06, confidence=0.6, faces=1.0)
+    sharp = spread_out(seen, sharp=9, spread=0.06, confidence=0.7, faces=1.0, order=-0.9)
+    own = Measurer()
+    monkeypatch.setattr(own, "segment", lambda film, **_: unsharp if film.aspect == 1.0 else sharp)
+    assert own.measure(Radiograph(image=lumbar().radiograph.image)).quality.usable is measured
+
+
 @pytest.mark.parametrize("doubted", [False, True])
 @pytest.mark.parametrize(
     ("bodies", "order", "measured"), [(3, -1.0, False), (6, -1.8, False), (6, -1.0, True)]
@@ -373,9 +445,16 @@ def test_a_film_that_would_be_refused_with_its_usual_proportions_is_so_only_wher
     seen = spread_out(replace(found, vertebrae=tuple(flat)), sharp=9, spread=0.01, confidence=0.9, faces=1.0)
     other = spread_out(found, sharp=9, spread=0.01, confidence=0.95, faces=faces)
     other = replace(other, order_log_chance=-5.0, sacrum_seen=0.0)
+    image = lumbar().radiograph.image
+    nothing = replace(found, vertebrae=(), facing_confidence=1.0)
+
+    def shown(film, **_):
+        lies = film.image.shape != image.shape
+        return nothing if lies else seen if film.aspect == 1.0 else other
+
     own = Measurer()
-    monkeypatch.setattr(own, "segment", lambda film, **_: seen if film.aspect == 1.0 else other)
-    assert own.measure(Radiograph(image=lumbar().radiograph.image)).quality.usable is measured
+    monkeypatch.setattr(own, "segment", shown)
+    assert own.measure(Radiograph(image=image)).quality.usable is measured
 
 
 @pytest.mark.parametrize(

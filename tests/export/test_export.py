@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.spines import body, spine
-from vertebrometer.anatomy import Facing, Reason
+from vertebrometer.anatomy import Facing, Reason, SixPoints
 from vertebrometer.errors import OutputError
 from vertebrometer.export import (
     COLUMNS,
@@ -20,7 +20,7 @@ from vertebrometer.export import (
     write_bytes,
     write_text,
 )
-from vertebrometer.report import FilmFacts, measured_report, refused_report
+from vertebrometer.report import FilmFacts, Side, measured_report, refused_report
 
 FILM = FilmFacts(file="film.png", rows=400, cols=300)
 IMAGE = np.linspace(0, 1, 400 * 300, dtype=np.float32).reshape(400, 300)
@@ -126,6 +126,35 @@ def test_labels_stay_beside_their_bodies_whichever_way_up_the_film_is():
     head_down = replace(upright, vertebrae=upright.vertebrae[::-1])
     assert head_down.head_down
     assert np.array_equal(draw_overlay(IMAGE, head_down), draw_overlay(IMAGE, upright))
+
+
+@pytest.mark.parametrize(("quarters", "head"), [(1, Side.LEFT), (-1, Side.RIGHT)])
+def test_a_film_on_its_side_is_shown_head_up(quarters, head):
+    upright = report_of(spine(30, 24, 30))
+    bodies = [turned(one.as_vertebra(), quarters, IMAGE.shape) for one in upright.vertebrae]
+    rows, cols = IMAGE.shape
+    lying = report_of(bodies, film=replace(FILM, rows=cols, cols=rows))
+    assert lying.head_side is head
+    shown = draw_overlay(np.ascontiguousarray(np.rot90(IMAGE, quarters)), lying)
+    as_ever = draw_overlay(IMAGE, upright)
+    film_rows = np.nonzero((as_ever == as_ever[-1, 0]).all(axis=(1, 2)))[0][0]
+    np.testing.assert_allclose(shown[:film_rows].astype(int), as_ever[:film_rows], atol=2)
+    # One line more says so.
+    assert shown.shape[0] > as_ever.shape[0]
+
+
+def turned(vertebra, quarters, shape):
+    """Turn a body as `numpy.rot90` turns its film."""
+
+    def carried(points_rc):
+        row, col = np.asarray(points_rc).T
+        return np.stack((shape[1] - 1 - col, row) if quarters == 1 else (col, shape[0] - 1 - row), axis=1)
+
+    return replace(
+        vertebra,
+        points=SixPoints(carried(vertebra.points.points_rc)),
+        contour_rc=carried(vertebra.contour_rc),
+    )
 
 
 def test_a_refused_film_is_drawn_with_its_reason():

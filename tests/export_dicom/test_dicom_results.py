@@ -145,6 +145,26 @@ def test_on_a_film_that_stands_on_its_head_columns_lead_to_the_head():
     assert list(objects["seg"].PatientOrientation) == ["A", "H"]
 
 
+@pytest.mark.parametrize(("quarters", "directions"), [(1, ["F", "P"]), (-1, ["H", "A"])])
+def test_on_a_film_that_lies_on_its_side_rows_lead_along_the_spine_and_the_overlay_shows_it_head_up(
+    quarters, directions
+):
+    upright = report()
+    bodies = [
+        replace(
+            body,
+            six_points_xy=tuple(
+                (y, 300 - x) if quarters == 1 else (300 - y, x) for x, y in body.six_points_xy
+            ),
+            contour_xy=tuple((y, 300 - x) if quarters == 1 else (300 - y, x) for x, y in body.contour_xy),
+        )
+        for body in upright.vertebrae
+    ]
+    objects = made(replace(upright, vertebrae=tuple(bodies)))
+    assert list(objects["seg"].PatientOrientation) == directions
+    assert list(objects["sc"].PatientOrientation) == ["A", "F"]
+
+
 def test_a_refused_film_has_a_report_and_nothing_else():
     assert list(made(refused())) == ["sr"]
 

@@ -13,8 +13,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vertebrometer.anatomy import Facing, NotMeasured
 from vertebrometer.compression import Definition
-from vertebrometer.report import BodyReport, Certainty, FilmReport
+from vertebrometer.report import BodyReport, Certainty, FilmReport, Side
 from vertebrometer.types import FloatArray, GrayImage, PointsRC
+
+_QUARTERS: Final = {Side.RIGHT: 1, Side.LEFT: -1}
+"""Turns by 90 degrees against the clock that bring this side to the top."""
 
 LONG_SIDE_PX: Final = 1800
 """Larger films are shown smaller; smaller ones are enlarged to at least two thirds of it."""
@@ -41,23 +44,38 @@ _DEFINED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """How the film is shown: square pixels, a handy size."""
+    """How the film is shown: square pixels, a handy size, head up where it lies on its side."""
 
     scale_rc: tuple[float, float]
     shape: tuple[int, int]
+    """Of the picture."""
+    head: Side
+    """Side of the film that is shown at the top; the bottom stands for the top."""
 
     @classmethod
-    def of(cls, image: GrayImage, aspect: float) -> _View:
-        rows, cols = image.shape[0] * aspect, float(image.shape[1])
+    def of(cls, image: GrayImage, report: FilmReport) -> _View:
+        rows, cols = image.shape[0] * report.aspect, float(image.shape[1])
         long = max(rows, cols)
         scale = min(LONG_SIDE_PX, max(long, LONG_SIDE_PX * 2 / 3)) / long
-        shape = (max(1, round(rows * scale)), max(1, round(cols * scale)))
-        return cls((shape[0] / image.shape[0], shape[1] / image.shape[1]), shape)
+        rows, cols = max(1, round(rows * scale)), max(1, round(cols * scale))
+        # What looks like bodies on a film that was refused does not say where a head is.
+        head = report.head_side if report.quality.usable else Side.TOP
+        shape = (cols, rows) if head in _QUARTERS else (rows, cols)
+        return cls((rows / image.shape[0], cols / image.shape[1]), shape, head)
 
     def __call__(self, points_rc: PointsRC) -> FloatArray:
         """Carry points of the film, shape (n, 2), into the picture."""
         # Pixel n covers [n - 0.5, n + 0.5), so sizes scale about the corner at -0.5.
-        return (np.asarray(points_rc, dtype=np.float64) + 0.5) * self.scale_rc - 0.5
+        points = (np.asarray(points_rc, dtype=np.float64) + 0.5) * self.scale_rc - 0.5
+        if self.head is Side.RIGHT:
+            return np.stack([self.shape[0] - 1 - points[:, 1], points[:, 0]], axis=1)
+        if self.head is Side.LEFT:
+            return np.stack([points[:, 1], self.shape[1] - 1 - points[:, 0]], axis=1)
+        return points
+
+    def turned(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Turn the film, in its size as shown, to lie as the picture does."""
+        return np.rot90(picture, _QUARTERS.get(self.head, 0))
 
 
 def draw_overlay(image: GrayImage, report: FilmReport) -> NDArray[np.uint8]:
@@ -73,11 +91,11 @@ def draw_overlay(image: GrayImage, report: FilmReport) -> NDArray[np.uint8]:
     Returns
     -------
     array, shape (rows, cols, 3)
-        RGB. The film with its pixels made square and its contrast stretched to
-        its 1st and 99.5th percentile, the long side 1,200 to 1,800 pixels, over a panel
-        with the legend.
+        RGB. The film, head up where it lies on its side, with its pixels made square and its
+        contrast stretched to its 1st and 99.5th percentile, the long side 1,200 to 1,800 pixels, over a
+        panel with the legend.
     """
-    view = _View.of(image, report.aspect)
+    view = _View.of(image, report)
     picture = _shown(image, view)
     font = _font_px(report, view)
     for body in report.vertebrae:
@@ -103,13 +121,14 @@ def band_colour(percent: float) -> Colour:
 def _shown(image: GrayImage, view: _View) -> NDArray[np.uint8]:
     low, high = np.percentile(image, (1.0, 99.5))
     grey = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1)
-    smaller = view.shape[0] < image.shape[0]
+    rows, cols = (round(share * side) for share, side in zip(view.scale_rc, image.shape, strict=True))
+    smaller = rows < image.shape[0]
     sized = cv2.resize(
         grey.astype(np.float32),
-        (view.shape[1], view.shape[0]),
+        (cols, rows),
         interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC,
     )
-    levels = np.clip(sized * 255, 0, 255).astype(np.uint8).reshape(view.shape)
+    levels = view.turned(np.clip(sized * 255, 0, 255).astype(np.uint8).reshape(rows, cols))
     return np.ascontiguousarray(np.repeat(levels[:, :, None], 3, axis=2))
 
 
@@ -170,7 +189,7 @@ def _write_labels(canvas: Image.Image, report: FilmReport, view: _View, font: in
     small = ImageFont.load_default(max(12, font - 4))
     next_free = 2.0
     # A film may stand on its head.
-    for body in sorted(report.vertebrae, key=lambda body: float(body.corners_rc[:, 0].mean())):
+    for body in sorted(report.vertebrae, key=lambda body: float(view(body.corners_rc)[:, 0].mean())):
         measured = body.percent is not None
         used, text = (letters if measured else small), _label(body)
         left, top, right, bottom = draw.textbbox((0, 0), text, font=used)
@@ -246,6 +265,8 @@ def _panel_lines(
         says[0] += " In brackets: 90 % interval."
     if any(b.certainty is Certainty.DOUBTFUL and b.percent is not None for b in report.vertebrae):
         says[0] += " ?: doubtful."
+    if report.quality.usable and report.head_side in _QUARTERS:
+        says.append("The film lies on its side and is shown head up.")
     if not report.quality.usable:
         says.insert(0, f"This film was not measured: {report.quality.message or 'see its report'}.")
     if report.quality.overruled:

@@ -23,6 +23,7 @@ from vertebrometer.report.values import (
     FilmReport,
     ModelUsed,
     Quality,
+    Side,
     Software,
 )
 
@@ -38,6 +39,7 @@ __all__ = [
     "FilmReport",
     "ModelUsed",
     "Quality",
+    "Side",
     "Software",
     "measured_report",
     "read_report",

@@ -30,6 +30,36 @@ class Certainty(StrEnum):
     DOUBTFUL = "doubtful"
 
 
+class Side(StrEnum):
+    """A side of the film as stored."""
+
+    TOP = "top"
+    BOTTOM = "bottom"
+    LEFT = "left"
+    RIGHT = "right"
+
+    @property
+    def opposite(self) -> Side:
+        """The side across the film."""
+        return _OPPOSITE[self]
+
+
+_OPPOSITE: Final = {
+    Side.TOP: Side.BOTTOM,
+    Side.BOTTOM: Side.TOP,
+    Side.LEFT: Side.RIGHT,
+    Side.RIGHT: Side.LEFT,
+}
+_LEFT_HAND: Final = {
+    Side.TOP: Side.LEFT,
+    Side.BOTTOM: Side.LEFT,
+    Side.LEFT: Side.BOTTOM,
+    Side.RIGHT: Side.TOP,
+}
+"""Where the left of a film lies whose head is on this side: `FilmReport.facing` tells of a film on its head
+as stored, of one on its side as it is head up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Software:
     """What made the report."""
@@ -170,18 +200,37 @@ class FilmReport:
     settings: Mapping[str, Any]
     film: FilmFacts
     facing: Facing
+    """Side of the stored film on which the front of the spine lies; head up where it lies on its side."""
     facing_confidence: float
     quality: Quality
     definition: Definition
     elapsed_s: float
     vertebrae: tuple[BodyReport, ...]
-    """From the head of the patient, which is the top of the film unless `head_down`."""
+    """From the head of the patient, which is the top of the film unless `head_side` says otherwise."""
+
+    @property
+    def head_side(self) -> Side:
+        """Side of the stored film to which the head lies, as the first and the last body tell."""
+        if len(self.vertebrae) < 2:
+            return Side.TOP
+        first, last = (self.vertebrae[n].corners_rc.mean(axis=0) for n in (0, -1))
+        down, right = (float(way) for way in last - first)
+        if abs(right) > abs(down):
+            return Side.LEFT if right > 0 else Side.RIGHT
+        return Side.TOP if down > 0 else Side.BOTTOM
+
+    @property
+    def front_side(self) -> Side | None:
+        """Side of the stored film on which the front of the spine lies; None where that is not known."""
+        if self.facing is Facing.UNKNOWN:
+            return None
+        side = _LEFT_HAND[self.head_side]
+        return side if self.facing is Facing.LEFT else side.opposite
 
     @property
     def head_down(self) -> bool:
         """Whether the film stands on its head: the first body lies lowest on it."""
-        rows = [float(body.corners_rc[:, 0].mean()) for body in self.vertebrae]
-        return len(rows) > 1 and rows[0] > rows[-1]
+        return self.head_side is Side.BOTTOM
 
     @property
     def measured(self) -> tuple[BodyReport, ...]:

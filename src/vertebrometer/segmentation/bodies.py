@@ -91,18 +91,40 @@ class Segmentation:
     order_log_chance: float | None = None
     """How likely the middling body is at its place among its neighbours, as a logarithm; see `order`."""
 
-    def turned_round(self, shape: tuple[int, ...]) -> Segmentation:
-        """Return the same for the film, of this shape, turned by 180 degrees; bodies stay in their order."""
-        far = np.array(shape[:2]) - 1.0
-        vertebrae = tuple(
-            replace(
-                vertebra,
-                points=SixPoints(far - vertebra.points.points_rc),
-                contour_rc=far - vertebra.contour_rc,
-            )
-            for vertebra in self.vertebrae
+    def turned_back(self, shape: tuple[int, ...], quarters: int) -> Segmentation:
+        """Return the same for the film before it was turned; bodies stay in their order.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            That of the film as it was segmented.
+        quarters : int
+            How often it had been turned by 90 degrees against the clock, as `numpy.rot90` does. The side
+            that it faces stays that of the film head up where the number is odd.
+        """
+        vertebrae = self.vertebrae
+        rows, cols = shape[:2]
+        for _ in range(quarters % 4):
+            vertebrae = tuple(_quarter_back(vertebra, rows) for vertebra in vertebrae)
+            rows, cols = cols, rows
+        return replace(
+            self, vertebrae=vertebrae, facing=self.facing.opposite if quarters % 4 == 2 else self.facing
         )
-        return replace(self, vertebrae=vertebrae, facing=self.facing.opposite)
+
+
+def _quarter_back(vertebra: Vertebra, rows: int) -> Vertebra:
+    """Carry a vertebra from a film of so many rows to that film turned by 90 degrees with the clock."""
+
+    def back(points_rc: PointsRC) -> PointsRC:
+        return np.stack([points_rc[:, 1], rows - 1 - points_rc[:, 0]], axis=1)
+
+    spread_px = vertebra.point_sd_px
+    return replace(
+        vertebra,
+        points=SixPoints(back(vertebra.points.points_rc)),
+        contour_rc=back(vertebra.contour_rc),
+        point_sd_px=None if spread_px is None else spread_px[:, ::-1],
+    )
 
 
 def segment(

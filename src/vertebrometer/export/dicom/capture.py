@@ -8,7 +8,7 @@ import highdicom as hd
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from vertebrometer.export.dicom.report_document import directions, weights_serial
+from vertebrometer.export.dicom.report_document import shown_directions, weights_serial
 from vertebrometer.export.dicom.uids import result_uid
 from vertebrometer.export.overlay import draw_overlay
 from vertebrometer.report import FilmReport
@@ -36,7 +36,7 @@ def overlay_capture(
         photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
-        patient_orientation=directions(report) or ("A", "F"),
+        patient_orientation=shown_directions(report) or ("A", "F"),
         series_instance_uid=result_uid(film_uid, report, "sc series", revision=revision),
         series_number=SERIES_NUMBER,
         series_description="Vertebral compression overlay",
@@ -48,7 +48,7 @@ def overlay_capture(
         device_serial_number=weights_serial(report.models),
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    if directions(report) is None:
+    if shown_directions(report) is None:
         capture.PatientOrientation = source.get("PatientOrientation")
     capture.ImageType = ["DERIVED", "SECONDARY"]
     capture.BurnedInAnnotation = str(source.get("BurnedInAnnotation") or "NO")

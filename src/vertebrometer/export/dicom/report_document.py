@@ -17,7 +17,7 @@ from vertebrometer.compression import Compression, Definition
 from vertebrometer.export.dicom import codes
 from vertebrometer.export.dicom.codes import Term
 from vertebrometer.export.dicom.uids import device_uid, result_uid
-from vertebrometer.report import RESEARCH_USE, BodyReport, FilmReport, ModelUsed
+from vertebrometer.report import RESEARCH_USE, BodyReport, FilmReport, ModelUsed, Side
 from vertebrometer.types import FloatArray
 
 SERIES_NUMBER: Final = 9701
@@ -34,9 +34,18 @@ HEIGHT_LINES: Final = {
 
 def directions(report: FilmReport) -> tuple[str, str] | None:
     """Return where rows and columns of the film lead, as PS3.3, C.7.6.1.1.1 spells it; None where unknown."""
-    if report.facing is Facing.UNKNOWN:
+    front, head = report.front_side, report.head_side
+    if front is None:
         return None
-    return ("A" if report.facing is Facing.RIGHT else "P", "H" if report.head_down else "F")
+    leads = {front: "A", front.opposite: "P", head: "H", head.opposite: "F"}
+    return leads[Side.RIGHT], leads[Side.BOTTOM]
+
+
+def shown_directions(report: FilmReport) -> tuple[str, str] | None:
+    """Return the same of its overlay, which shows a film on its side head up."""
+    if report.head_side in (Side.TOP, Side.BOTTOM) or report.facing is Facing.UNKNOWN:
+        return directions(report)
+    return ("A" if report.facing is Facing.RIGHT else "P", "F")
 
 
 def report_document(source: Dataset, report: FilmReport, *, revision: str = "") -> sr.ComprehensiveSR:
