@@ -48,8 +48,8 @@ _HIDDEN_FROM: Final = 1.3
 """Factor by which bodies must be squashed to be hardly found as the film is."""
 
 _LEAST_NOT_MORE: Final = 6
-"""Sure bodies in good order from which a restored film need not show more than it does as it is: thoraces
-showed eight and more, the one frontal film of 240 that was measured for its order four."""
+"""Sure bodies in good order from which a restored film need not show more than it does as it is, and one on
+its side is turned: thoraces showed eight and more, frontal films in such an order four and five."""
 
 _LEAST_GUESSED: Final = 3.5
 """Sum of confidences from which that is believed."""
@@ -253,7 +253,7 @@ class Measurer:
     ) -> tuple[Radiograph, Segmentation]:
         """Segment a film with pixels of this aspect, and anew where its bodies then ask for others."""
         for _ in range(_MOST_RESTORED):
-            facts = {**radiograph.facts, "aspect": f"{aspect:.2f}, found from the vertebral bodies"}
+            facts = {**radiograph.facts, "aspect": _told_aspect(aspect)}
             restored = replace(radiograph, aspect=aspect, facts=facts)
             other = self.segment(restored, turned=turned)
             asked = likely_aspect(other.vertebrae)
@@ -275,11 +275,29 @@ class Measurer:
             # Bodies of a film that lies are found now and then; what lies since it was turned did not before.
             if refused or _trust(found) < _TRUSTED or runs_across(turned, found):
                 continue
-            measurable = not found.on_its_head and _surely_lateral(found)
-            lies = _Raised(found.turned_back(turned.image.shape, quarters), quarters, measurable)
-            if measurable:
-                break
+            lies = lies or _Raised(radiograph, found, measurable=False)
+            if not found.on_its_head and _surely_lateral(found):
+                return self._measurable_raised(radiograph, turned, found, quarters)
         return lies
+
+    def _measurable_raised(
+        self, radiograph: Radiograph, turned: Radiograph, found: Segmentation, quarters: int
+    ) -> _Raised:
+        """Carry what a film shows with its head up back to the film as it lies."""
+        shaped, found = self._rightly_shaped(turned, found)
+        facts = {
+            **radiograph.facts,
+            "upright": f"no, {_HEAD_LIES[quarters]}, found from the vertebral bodies",
+        }
+        aspect = radiograph.aspect
+        if shaped.aspect != turned.aspect:
+            aspect = 1 / shaped.aspect
+            facts["aspect"] = _told_aspect(aspect)
+        return _Raised(
+            replace(radiograph, aspect=aspect, facts=facts),
+            found.turned_back(turned.image.shape, quarters),
+            measurable=True,
+        )
 
     def measure(self, radiograph: Radiograph, *, sha256: str = "") -> FilmReport:
         """Measure one film.
@@ -305,11 +323,7 @@ class Measurer:
         doubtful = REFUSING.intersection(reasons) or runs_across(radiograph, found)
         raised = self._raised(stored) if doubtful else None
         if raised and raised.measurable and not self.settings.force:
-            facts = {
-                **stored.facts,
-                "upright": f"no, {_HEAD_LIES[raised.quarters]}, found from the vertebral bodies",
-            }
-            radiograph, found = replace(stored, facts=facts), raised.found
+            radiograph, found = raised.radiograph, raised.found
             reasons = film_reasons(radiograph, found)
         elif raised:
             reasons = (*reasons, Reason.LIES_ON_ITS_SIDE)
@@ -346,11 +360,10 @@ def shipped_calibration() -> IntervalCalibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Raised:
-    """What a film that lies on its side shows with its head up, in pixels of the film as it lies."""
+    """What a film on its side shows head up; in pixels of the film as it lies where it is measurable."""
 
+    radiograph: Radiograph
     found: Segmentation
-    quarters: int
-    """How often it was turned by 90 degrees against the clock."""
     measurable: bool
     """Whether its bodies name themselves so well that it is not left to a reader to turn it."""
 
@@ -367,11 +380,17 @@ def _quarter_turned(radiograph: Radiograph, quarters: int) -> Radiograph:
     )
 
 
+def _told_aspect(aspect: float) -> str:
+    return f"{aspect:.2f}, found from the vertebral bodies"
+
+
 def _surely_lateral(found: Segmentation) -> bool:
     """Whether bodies look so much like levels in order that a film which shows none as it lies is turned."""
     order = found.order_log_chance
     followed = found.sacrum_seen >= SACRUM_FROM and found.facing_confidence >= TWO_SIDED
-    return in_order(found) or (followed and order is not None and order >= _ORDER_RESTORED)
+    if followed and order is not None and order >= _ORDER_RESTORED:
+        return True
+    return in_order(found) and _sure_bodies(found) >= _LEAST_NOT_MORE
 
 
 def _trust(found: Segmentation) -> float:

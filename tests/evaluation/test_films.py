@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.spines import body, spine
-from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, Reason
+from vertebrometer.anatomy import BodyTruth, Facing, FilmTruth, Reason, SixPoints
 from vertebrometer.compression import Compression, Definition, compressions
 from vertebrometer.evaluation import (
     Confusion,
@@ -132,6 +132,26 @@ def test_a_body_found_where_there_is_none_is_false():
 def test_bodies_beyond_the_annotated_ones_are_no_errors():
     score = score_film(TRUTH, report_of([*SPINE, body(240, 30)]))
     assert (score.false, score.pixels.false_positive) == (0, 0)
+
+
+def test_a_film_on_its_side_is_judged_as_it_is_upright():
+    found = [*SPINE[:2], body(100, 25, left=200), *SPINE[3:], body(240, 30)]
+    upright = score_film(TRUTH, report_of(found))
+    lying_truth = replace(truth_of([lying(one) for one in SPINE]), shape=(300, 400))
+    score = score_film(lying_truth, report_of([lying(one) for one in found]))
+    assert (
+        (score.bodies, score.found, score.false)
+        == (upright.bodies, upright.found, upright.false)
+        == (5, 4, 1)
+    )
+    assert score.pixels.dice == pytest.approx(upright.pixels.dice, abs=0.002)
+
+
+def lying(vertebra):
+    """Turn a body as `numpy.rot90` turns a film of 300 columns."""
+    row, col = vertebra.points.points_rc.T
+    points = SixPoints(np.stack([299 - col, row], axis=1))
+    return replace(vertebra, points=points, contour_rc=points.corners_rc)
 
 
 def test_only_the_levels_that_were_asked_for_count():

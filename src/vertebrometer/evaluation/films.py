@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Final, Protocol
 
+import numpy as np
+
 from vertebrometer.anatomy import BodyTruth, FilmTruth, level_rank
 from vertebrometer.evaluation.rasters import Confusion, overlap, polygons_mask
 from vertebrometer.geometry import distance
@@ -87,7 +89,7 @@ class FilmScore:
     corner_errors_percent: tuple[float, ...]
     """Distance of each corner from the true one, in percent of the true body's height."""
     pixels: Confusion
-    """Within the rows of the annotated bodies."""
+    """Within the rows of the annotated bodies, or the columns where the film lies on its side."""
     levels_right: tuple[bool, ...]
     """For each body that was found and named."""
 
@@ -170,18 +172,21 @@ def _corner_errors(true: BodyTruth, found: ScoredBody) -> list[float]:
     return [100 * distance(a, b) / height for a, b in zip(corners, found.corners_rc, strict=True)]
 
 
-def _rows_of(bodies: Sequence[BodyTruth]) -> tuple[float, float]:
-    corners = [body.points.corners_rc for body in bodies]
-    return min(float(c[:, 0].min()) for c in corners), max(float(c[:, 0].max()) for c in corners)
+def _extent(bodies: Sequence[BodyTruth]) -> tuple[int, float, float]:
+    """Axis along which the spine runs (1: the film lies on its side), and where its bodies begin and end."""
+    corners = np.concatenate([body.points.corners_rc for body in bodies])
+    apart = np.ptp([body.points.centre_rc for body in bodies], axis=0)
+    axis = int(apart[1] > apart[0])
+    return axis, float(corners[:, axis].min()), float(corners[:, axis].max())
 
 
 def _false_bodies(bodies: Sequence[BodyTruth], found: Sequence[ScoredBody], matched: set[int]) -> int:
     if not bodies:
         return len(found)
-    top, bottom = _rows_of(bodies)
+    axis, start, end = _extent(bodies)
     return sum(
         m not in matched
-        and top < float(body.corners_rc[:, 0].mean()) < bottom
+        and start < float(body.corners_rc[:, axis].mean()) < end
         and all(overlap(body.corners_rc, true.points.corners_rc) < MATCHED_FROM for true in bodies)
         for m, body in enumerate(found)
     )
@@ -194,11 +199,11 @@ def _pixels(truth: FilmTruth, bodies: Sequence[BodyTruth], found: Sequence[Score
     true = [body.contour_rc if outlined else body.points.corners_rc for body in bodies]
     seen = [body.contour_rc if outlined else body.corners_rc for body in found]
     scale = min(1.0, _SIDE_PX / max(truth.shape))
-    top, bottom = _rows_of(bodies)
+    axis, start, end = _extent(bodies)
     # Bodies above and below the annotated ones are real too, so they must not count as errors.
-    inside = slice(max(0, int(top * scale)), int(bottom * scale) + 1)
+    inside = slice(max(0, int(start * scale)), int(end * scale) + 1)
+    within = (inside, slice(None)) if axis == 0 else (slice(None), inside)
     masks = [
-        polygons_mask([p for p in polygons if len(p) > 2], truth.shape, scale)[inside]
-        for polygons in (seen, true)
+        polygons_mask([p for p in polygons if len(p) > 2], truth.shape, scale) for polygons in (seen, true)
     ]
-    return Confusion.of(*masks)
+    return Confusion.of(*(mask[within] for mask in masks))
