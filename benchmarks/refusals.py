@@ -20,7 +20,7 @@ from vertebrometer.export import overlay_png, write_bytes
 from vertebrometer.phantom import other_picture
 from vertebrometer.pipeline import Measurer
 from vertebrometer.projection import load_paths, projected_films, seen_from_the_front, spines_in
-from vertebrometer.radiographs import Radiograph, read_radiograph
+from vertebrometer.radiographs import Radiograph, find_films, read_radiograph
 
 COUNTS = {"frontal spine": 14, "chest": 8, "hand": 7, "noise": 7, "text": 7, "photograph": 7}
 
@@ -43,8 +43,8 @@ def frontal(folder: Path, count: int, seed: int) -> Iterator[tuple[str, Radiogra
 
 
 def readable(folder: Path) -> Iterator[tuple[str, Radiograph]]:
-    """Read every film of a folder and of those in it; what is no film is told and not counted."""
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    """Read every film of a folder and of those in it; what cannot be read is told and not counted."""
+    for path in find_films([folder]):
         try:
             yield path.relative_to(folder).as_posix(), read_radiograph(path)
         except VertebrometerError as error:

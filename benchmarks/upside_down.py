@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from refusals import readable
 
 from vertebrometer.bench import ct_films, phantom_films
-from vertebrometer.errors import VertebrometerError
 from vertebrometer.pipeline import Measurer
-from vertebrometer.radiographs import Radiograph, read_radiograph
+from vertebrometer.radiographs import Radiograph
 from vertebrometer.report import Side
 
 SEED = 90
@@ -58,20 +58,11 @@ def sources(arguments: argparse.Namespace) -> dict[str, Iterator[Radiograph]]:
         "phantoms": (film.radiograph for film in phantom_films(arguments.phantoms, SEED))
     }
     for folder in arguments.films:
-        found[folder.name] = readable(folder)
+        found[folder.name] = (film for _, film in readable(folder))
     if arguments.ct:
         projected = ct_films(arguments.ct, arguments.phantoms, SEED, only=arguments.only)
         found["projections of CT"] = (film.radiograph for film in projected)
     return found
-
-
-def readable(folder: Path) -> Iterator[Radiograph]:
-    """Read the films of a folder; what is no film is left out."""
-    for path in sorted(folder.iterdir()):
-        try:
-            yield read_radiograph(path)
-        except VertebrometerError:
-            continue
 
 
 def noticed(measurer: Measurer, film: Radiograph, head: Side) -> bool | None:

@@ -30,7 +30,7 @@ from vertebrometer.quality import (
 from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
 from vertebrometer.runtime import MeasuringNetworks, OnnxPredictor, open_networks
-from vertebrometer.segmentation import SURE_FROM, Segmentation, likely_aspect, proportion, segment
+from vertebrometer.segmentation import Segmentation, likely_aspect, proportion, segment
 
 log = logging.getLogger(__name__)
 
@@ -390,7 +390,7 @@ def _surely_lateral(found: Segmentation) -> bool:
     followed = found.sacrum_seen >= SACRUM_FROM and found.facing_confidence >= TWO_SIDED
     if followed and order is not None and order >= _ORDER_RESTORED:
         return True
-    return in_order(found) and _sure_bodies(found) >= _LEAST_NOT_MORE
+    return in_order(found, least=_LEAST_NOT_MORE)
 
 
 def _trust(found: Segmentation) -> float:
@@ -422,14 +422,10 @@ def _shows_more(found: Segmentation, restored: Segmentation, *, guessed: bool, f
         return False
     if guessed:
         return _trust(restored) >= max(_LEAST_GUESSED, _MORE_SEEN * _trust(found))
-    if in_order(restored) and _sure_bodies(restored) >= _LEAST_NOT_MORE:
+    if in_order(restored, least=_LEAST_NOT_MORE):
         return True
     surely = followed and _surely(restored) >= _MORE_SURELY_SEEN * _surely(found)
     return surely or _trust(restored) >= _MORE_SEEN * _trust(found)
-
-
-def _sure_bodies(found: Segmentation) -> int:
-    return sum(vertebra.confidence >= SURE_FROM for vertebra in found.vertebrae)
 
 
 def _surely(found: Segmentation) -> float:

@@ -99,12 +99,12 @@ def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:
     return sum(_spread(vertebra, pixel_rc) <= sharp for vertebra in found.vertebrae) >= LEAST_SHARP
 
 
-def in_order(found: Segmentation) -> bool:
-    """Whether enough bodies are sure, have one front and look like the levels of a spine in order."""
+def in_order(found: Segmentation, *, least: int = LEAST_IN_ORDER) -> bool:
+    """Whether so many bodies are sure, all have one front and look like the levels of a spine in order."""
     order = found.order_log_chance
     surely = sum(vertebra.confidence >= SURE_FROM for vertebra in found.vertebrae)
     one_front = found.facing is not Facing.UNKNOWN and found.facing_confidence >= TWO_SIDED
-    return one_front and surely >= LEAST_IN_ORDER and order is not None and order >= IN_ORDER_LOG_CHANCE
+    return one_front and surely >= least and order is not None and order >= IN_ORDER_LOG_CHANCE
 
 
 def _spread(vertebra: Vertebra, pixel_rc: tuple[float, float]) -> float:
