@@ -22,10 +22,9 @@ right from 0.9 on, but of nine parts of seven real films with chances from 0.9 t
 six: all bodies of a patient look like the level above or below together."""
 _TEMPER: Final = 0.45
 """Bodies of one film err together, so their votes count less than independent ones would, ..."""
-_VOTES: Final = 3.0
-"""... and however many there are, all together no more than this many, ..."""
-_VOTES_ALONE: Final = 1.5
-"""... or half as many where no sacrum was seen: then all may be off by one level together."""
+_VOTES: Final = 1.5
+"""... and however many there are, all together no more than this many: all may be off by one level together,
+which happens far more often than a spine has one body more or less."""
 _GAPS: Final = 3
 _GAP_SD: Final = 0.2
 """Standard deviation of the number of levels in a gap, over the number that its length says."""
@@ -179,7 +178,7 @@ def _runs(
         # A sacrum that was not seen may well be there: it is the dimmest part of many films.
         follows = _FOLLOWS_UNSEEN + _FOLLOWS_SEEN * sacrum
         anchor = np.log(follows if ends_at_sacrum else 1 - follows)
-        vote = min(_TEMPER, (_VOTES if sacrum >= 0.5 else _VOTES_ALONE) / len(names))
+        vote = min(_TEMPER, _VOTES / len(names))
         weight = vote * looks + float(anchor) + float(np.log(prior))
         runs.append(_Run(names, weight, ends_at_sacrum))
     return runs
