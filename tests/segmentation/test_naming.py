@@ -51,7 +51,7 @@ def test_without_a_sacrum_only_bodies_that_surely_look_like_themselves_are_named
 
 @pytest.mark.parametrize("bodies", [6, 10])
 def test_above_a_sacrum_looks_that_are_all_one_level_off_name_nothing_wrongly(bodies):
-    # What a film showed: half of each body's chance one level too high, a little of it right.
+    # Each body most likely looks like the level above its own, and next likely like its own.
     plain = sequences("plain")
     last = plain.index("L5")
     off, right = (plain[last - bodies + 1 - shift : last + 1 - shift] for shift in (1, 0))
