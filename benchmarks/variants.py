@@ -20,6 +20,7 @@ import numpy as np
 
 from vertebrometer.anatomy import BodyTruth, FilmTruth, SixPoints, level_rank, read_truth
 from vertebrometer.evaluation import Evaluation, evaluate_reports
+from vertebrometer.geometry import Affine
 from vertebrometer.phantom import mirrored
 from vertebrometer.pipeline import Measurer
 from vertebrometer.radiographs import Radiograph, read_radiograph
@@ -176,6 +177,91 @@ def lettered(shown: Shown) -> Shown:
     return np.maximum(image, ink.astype(np.float32) / 255), truth
 
 
+def turned(angle_deg: float) -> Callable[[Shown], Shown]:
+    """Turn the film about its middle, with the clock; what comes into view is black."""
+
+    def turn(shown: Shown) -> Shown:
+        image, truth = shown
+        rows, cols = image.shape
+        cos, sin = abs(np.cos(np.deg2rad(angle_deg))), abs(np.sin(np.deg2rad(angle_deg)))
+        high, wide = int(rows * cos + cols * sin), int(cols * cos + rows * sin)
+        middle, new_middle = np.array([rows - 1, cols - 1]) / 2, np.array([high - 1, wide - 1]) / 2
+        to = Affine.about(middle, new_middle, turn_deg=angle_deg, zoom=1.0)
+        seen = cv2.warpAffine(np.ascontiguousarray(image), to.as_cv2(), (wide, high), flags=cv2.INTER_LINEAR)
+        return np.asarray(seen), moved(replace(truth, shape=(high, wide)), to)
+
+    return turn
+
+
+def framed(value: float, share: float = 0.15) -> Callable[[Shown], Shown]:
+    """Lay the film on a larger sheet of one grey level."""
+
+    def frame(shown: Shown) -> Shown:
+        image, truth = shown
+        width = int(share * max(image.shape))
+        seen = np.pad(image, width, constant_values=np.float32(value))
+        return seen, moved(
+            replace(truth, shape=(seen.shape[0], seen.shape[1])), lambda points: points + width
+        )
+
+    return frame
+
+
+def keystoned(shown: Shown) -> Shown:
+    """Show the film as a photograph taken from below does: narrower at its top, one side higher."""
+    image, truth = shown
+    rows, cols = image.shape
+    corners = np.array([[0, 0], [cols, 0], [cols, rows], [0, rows]], dtype=np.float32)
+    seen_at = corners + np.float32([[0.08 * cols, 0], [-0.08 * cols, 0.03 * rows], [0, 0], [0, -0.03 * rows]])
+    to = cv2.getPerspectiveTransform(corners, seen_at)
+
+    def move(points: PointsRC) -> PointsRC:
+        xy = np.ascontiguousarray(points[:, ::-1], dtype=np.float64).reshape(-1, 1, 2)
+        return np.asarray(cv2.perspectiveTransform(xy, to)[:, 0, ::-1], dtype=np.float64)
+
+    return np.asarray(cv2.warpPerspective(np.ascontiguousarray(image), to, (cols, rows))), moved(truth, move)
+
+
+def jpeg(quality: int) -> Callable[[GrayImage], GrayImage]:
+    """Store a picture lossily."""
+
+    def stored(image: GrayImage) -> GrayImage:
+        _, data = cv2.imencode(
+            ".jpg", np.asarray(np.round(image * 255), np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
+        )
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), dtype=np.float32) / 255
+
+    return stored
+
+
+def blurred(sd_px: float) -> Callable[[GrayImage], GrayImage]:
+    """Blur a picture with a Gaussian."""
+    return lambda image: np.asarray(cv2.GaussianBlur(np.ascontiguousarray(image), (0, 0), sd_px))
+
+
+def sharpened(image: GrayImage) -> GrayImage:
+    """Overdo the edges, as some workstations do before they export."""
+    return np.asarray(image + 2.0 * (image - blurred(4.0)(image)))
+
+
+def darkened_corner(image: GrayImage) -> GrayImage:
+    """Let one corner of a picture fall off to less than half."""
+    rows, cols = (np.linspace(-1, 1, size, dtype=np.float32) for size in image.shape)
+    return np.asarray(image * (1 - 0.6 * np.clip(rows[:, None] / 2 + cols[None] / 2 + 0.3, 0, 1)))
+
+
+def saturated(image: GrayImage) -> GrayImage:
+    """Clip an eighth of the pixels at either end."""
+    low, high = np.percentile(image, (12, 88))
+    return np.asarray((image - low) / (high - low))
+
+
+def equalised(image: GrayImage) -> GrayImage:
+    """Even out the contrast of each part of a picture, strongly, in 8 bits."""
+    eight_bit = np.asarray(np.round(image * 255), np.uint8)
+    return np.asarray(cv2.createCLAHE(4.0, (8, 8)).apply(eight_bit), dtype=np.float32) / 255
+
+
 def grainy(levels: float) -> Callable[[Shown], Shown]:
     """Leave 0.7 of the contrast and add grain, an SD of so many of 255 grey levels, blurred by 1.2 px."""
 
@@ -237,7 +323,26 @@ VARIANTS: dict[str, Callable[[Shown], Shown]] = {
     "T8-L5, a quarter of the contrast": after(LOWER, grey(lambda image: 0.25 * image + 0.1)),
     "T8-L5, gamma 2": after(LOWER, grey(np.square)),
     "T8-L5, gamma 0.5": after(LOWER, grey(np.sqrt)),
+    "T8-L5, negative": after(LOWER, grey(lambda image: 1 - image)),
+    "T8-L5, clipped at both ends": after(LOWER, grey(saturated)),
+    "T8-L5, contrast evened out": after(LOWER, grey(equalised)),
+    "T8-L5, sharpened": after(LOWER, grey(sharpened)),
+    "T8-L5, one corner dark": after(LOWER, grey(darkened_corner)),
     "T8-L5, letters and a ruler": after(LOWER, lettered),
+    "T8-L5, turned by 12 degrees": after(LOWER, turned(12)),
+    "T8-L5, turned by -12 degrees": after(LOWER, turned(-12)),
+    "T8-L5, turned by 20 degrees": after(LOWER, turned(20)),
+    "T8-L5, turned by -20 degrees": after(LOWER, turned(-20)),
+    "T8-L5, keystoned": after(LOWER, keystoned),
+    "T8-L5, on a white sheet": after(LOWER, framed(1.0)),
+    "T8-L5, on a black sheet": after(LOWER, framed(0.0)),
+    "T8-L5, a third of the pixels": after(LOWER, scaled(1 / 3, 1 / 3)),
+    "T8-L5, a quarter of the pixels": after(LOWER, scaled(0.25, 0.25)),
+    "T8-L5, JPEG of quality 10": after(LOWER, grey(jpeg(10))),
+    "T4-T12, JPEG of quality 10": after(part("T4", "T12"), grey(jpeg(10))),
+    "T8-L5, blurred by 3 px": after(LOWER, grey(blurred(3))),
+    "T8-L5, blurred by 6 px": after(LOWER, grey(blurred(6))),
+    "T4-T12, blurred by 3 px": after(part("T4", "T12"), grey(blurred(3))),
     "grain of 8 grey levels": grainy(8),
     "T8-L5, grain of 8 grey levels": after(LOWER, grainy(8)),
     "T4-T12, grain of 8 grey levels": after(part("T4", "T12"), grainy(8)),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vertebrometer.anatomy import Facing, NotMeasured, Reason, SixPoints
+from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import Phantom, phantom_of
 from vertebrometer.pipeline import Measurer, MeasureSettings
 from vertebrometer.quality import film_reasons, runs_across
@@ -536,6 +537,26 @@ def test_noise_does_not_lie_on_its_side():
 def test_a_pinned_name_moves_all_names():
     pinned = Measurer(MeasureSettings(levels={1: "T8"})).measure(lumbar().radiograph)
     assert [body.level for body in pinned.vertebrae][:3] == ["T8", "T9", "T10"]
+
+
+def test_a_name_for_a_body_that_was_not_found_is_refused():
+    with pytest.raises(SettingsError, match=f"but {len(plain_report().vertebrae)} bodies were found"):
+        Measurer(MeasureSettings(levels={40: "L1"})).measure(lumbar().radiograph)
+
+
+def test_a_film_that_shows_no_spine_is_refused_for_that_whatever_a_reader_calls_its_bodies():
+    noise = np.random.default_rng(3).random((900, 700), dtype=np.float32)
+    report = Measurer(MeasureSettings(levels={40: "L1"})).measure(Radiograph(image=noise))
+    assert not report.quality.usable
+
+
+def test_a_film_may_be_pinned_where_as_stored_it_shows_fewer_bodies_than_when_it_is_measured():
+    image = np.array(phantom_of(7, field="lumbar").radiograph.image)
+    squashed = Radiograph(image=cv2.resize(image, None, fx=1, fy=0.45, interpolation=cv2.INTER_AREA))
+    last = len(measurer().measure(squashed).vertebrae)
+    assert 0 < len(measurer().segment(squashed).vertebrae) < last
+    report = Measurer(MeasureSettings(levels={last: "L4"})).measure(squashed)
+    assert report.vertebrae[last - 1].level == "L4"
 
 
 def test_weights_of_ones_own_may_do_without_the_close_look_and_the_report_says_so(tmp_path):

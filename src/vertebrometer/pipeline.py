@@ -16,7 +16,7 @@ import numpy as np
 from vertebrometer.anatomy import OVERRULABLE, Facing, Reason
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
-from vertebrometer.errors import WeightsError
+from vertebrometer.errors import SettingsError, WeightsError
 from vertebrometer.quality import (
     LEAST_CONFIDENCE,
     ORDER_LOG_CHANCE,
@@ -308,6 +308,11 @@ class Measurer:
             As `read_radiograph` gives it.
         sha256 : str, optional
             Checksum of the file that it was read from, kept in the report.
+
+        Raises
+        ------
+        SettingsError
+            A reader named a body that was not found, or names that no spine has together.
         """
         started = time.perf_counter()
         # Where a film shows nothing as it lies, that says nothing of its polarity.
@@ -327,6 +332,8 @@ class Measurer:
             reasons = film_reasons(radiograph, found)
         elif raised:
             reasons = (*reasons, Reason.LIES_ON_ITS_SIDE)
+        if found.pins_refused and (self.settings.force or not REFUSING.intersection(reasons)):
+            raise SettingsError(found.pins_refused)
         settings = settings_as_dict(self.settings)
         return measured_report(
             found.vertebrae,

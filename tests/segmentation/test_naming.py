@@ -123,6 +123,17 @@ def test_pins_that_contradict_each_other_are_refused():
         name_levels(looks(None, None), [1], sacrum_below_last=0.0, pinned={0: "L1", 1: "L3"})
 
 
+def test_a_name_for_a_body_that_was_not_found_says_how_many_were():
+    with pytest.raises(SettingsError, match=r"body 9 .* L1, but 2 bodies were found"):
+        name_levels(looks(None, None), [1], sacrum_below_last=0.0, pinned={8: "L1"})
+
+
+def test_a_name_that_no_spine_has_there_says_how_many_levels_lie_round_it():
+    # A spine has six levels above C7.
+    with pytest.raises(SettingsError, match=r"body 10 can't be C7: .* 9 levels above it and 2 below"):
+        name_levels(looks(*[None] * 12), neighbours(12), sacrum_below_last=0.0, pinned={9: "C7"})
+
+
 def test_no_bodies_no_names():
     assert name_levels([], [], sacrum_below_last=1.0).levels == ()
 

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from vertebrometer.anatomy import LEVELS, Facing, Reason, SixPoints, Vertebra
+from vertebrometer.errors import SettingsError
 from vertebrometer.geometry import polygon_area
 from vertebrometer.segmentation.close import look_closely
 from vertebrometer.segmentation.coarse import CoarseFinding, CoarseLooks, find_bodies, first_impression
@@ -90,6 +91,8 @@ class Segmentation:
     """Whether its bodies look as if the film stood on its head. Then pinned names are left out."""
     order_log_chance: float | None = None
     """How likely the middling body is at its place among its neighbours, as a logarithm; see `order`."""
+    pins_refused: str | None = None
+    """Why the names that a reader gave can't hold for these bodies, in words; None where they do."""
 
     def turned_back(self, shape: tuple[int, ...], quarters: int) -> Segmentation:
         """Return the same for the film before it was turned; bodies stay in their order.
@@ -171,7 +174,7 @@ def segment(
     weights, steps = _weights(readings), _steps(readings)
     head_down = not upright and sacrum < _SACRUM_SURE and on_its_head(readings, weights, steps)
     # A reader's numbers count from the head.
-    vertebrae = _vertebrae(readings, looks.field, sacrum, None if head_down else pinned)
+    vertebrae, pins_refused = _pinned_vertebrae(readings, looks.field, sacrum, None if head_down else pinned)
     back = _Back(mirrored, film.shape[1], scale)
     return Segmentation(
         vertebrae=tuple(back.vertebra(v) for v in vertebrae),
@@ -181,6 +184,7 @@ def segment(
         neck_share=_neck_share(readings),
         on_its_head=head_down,
         order_log_chance=order_log_chance(readings, weights, steps, head_down=head_down),
+        pins_refused=pins_refused,
     )
 
 
@@ -518,6 +522,20 @@ def _neck_share(readings: Sequence[FineReading]) -> float:
     # Where nothing was seen each level is as likely as any other.
     seen = [reading.level_log_chance for reading in readings if np.ptp(reading.level_log_chance) > 0]
     return float(np.exp(seen)[:, _CERVICAL].sum(axis=1).mean()) if seen else 0.0
+
+
+def _pinned_vertebrae(
+    readings: Sequence[FineReading], field: OpenField, sacrum: float, pinned: Mapping[int, str] | None
+) -> tuple[list[Vertebra], str | None]:
+    """Name bodies as a reader pinned them, or by themselves with the reason why that can't be.
+
+    A film may be segmented more than once, as a negative or restored; pins must hold only where it is
+    measured.
+    """
+    try:
+        return _vertebrae(readings, field, sacrum, pinned), None
+    except SettingsError as error:
+        return _vertebrae(readings, field, sacrum, None), str(error)
 
 
 def _vertebrae(

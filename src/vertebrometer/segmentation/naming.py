@@ -81,21 +81,26 @@ def name_levels(
     Raises
     ------
     SettingsError
-        The pinned names can't all hold.
+        The pinned names can't all hold, or one is that of a body that the chain does not have.
     """
     if not log_chances:
         return Naming((), 0.0)
+    pinned = pinned or {}
+    if beyond := [place for place in pinned if place >= len(log_chances)]:
+        msg = (
+            f"body {beyond[0] + 1} was to be named {pinned[beyond[0]]}, but {len(log_chances)} bodies were "
+            "found; count them from the top, as in the table and the overlay"
+        )
+        raise SettingsError(msg)
     runs = [
         run
         for run in _all_runs(log_chances, steps, sacrum_below_last)
-        if all(run.names[place] == name for place, name in (pinned or {}).items())
+        if all(run.names[place] == name for place, name in pinned.items())
     ]
     if not runs and not pinned:
         return Naming((None,) * len(log_chances), 0.0)
     if not runs:
-        wanted = ", ".join(f"{place + 1}={name}" for place, name in (pinned or {}).items())
-        msg = f"no run of {len(log_chances)} levels fits {wanted or 'the spine'}; pin one body only"
-        raise SettingsError(msg)
+        raise SettingsError(_why_none_holds(pinned, steps))
     chances = _chances(runs)
     best = runs[int(np.argmax(chances))].names
     # The same names may come from several variants; their chances add up.
@@ -104,6 +109,20 @@ def name_levels(
     if pinned or together >= least:
         return Naming(best, 1.0 if pinned else together)
     return Naming((None,) * len(log_chances), together)
+
+
+def _why_none_holds(pinned: Mapping[int, str], steps: Sequence[int]) -> str:
+    if len(pinned) > 1:
+        wanted = ", ".join(f"{place + 1}={name}" for place, name in sorted(pinned.items()))
+        return (
+            f"no spine has {wanted} together where the bodies lie; name one body only, and all others follow"
+        )
+    place, name = next(iter(pinned.items()))
+    return (
+        f"body {place + 1} can't be {name}: the film shows {sum(steps[:place])} levels above it and "
+        f"{sum(steps[place:])} below, which no spine has; count bodies from the top, as in the table and the "
+        "overlay"
+    )
 
 
 def end_chance(log_chances: Sequence[FloatArray], steps: Sequence[int]) -> float:
