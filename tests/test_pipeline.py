@@ -544,6 +544,12 @@ def test_a_name_for_a_body_that_was_not_found_is_refused():
         Measurer(MeasureSettings(levels={40: "L1"})).measure(lumbar().radiograph)
 
 
+@pytest.mark.parametrize("levels", [{0: "L1"}, {3: "Q7"}])
+def test_settings_count_bodies_from_one_and_know_levels(levels):
+    with pytest.raises(SettingsError, match="from 1 at the top"):
+        MeasureSettings(levels=levels)
+
+
 def test_a_film_that_shows_no_spine_is_refused_for_that_whatever_a_reader_calls_its_bodies():
     noise = np.random.default_rng(3).random((900, 700), dtype=np.float32)
     report = Measurer(MeasureSettings(levels={40: "L1"})).measure(Radiograph(image=noise))

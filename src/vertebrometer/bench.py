@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from vertebrometer.compression import IntervalCalibration
 from vertebrometer.errors import SettingsError
 from vertebrometer.evaluation import Evaluation, ValuePair, evaluate_reports, score_film
 from vertebrometer.phantom import phantom_of
-from vertebrometer.projection import load_paths, projected_films, spines_in
+from vertebrometer.projection import SpinePaths, load_paths, projected_films, spines_in
 from vertebrometer.radiographs import Radiograph
 from vertebrometer.report import FilmReport
 
@@ -69,12 +70,27 @@ def ct_films(folder: Path, count: int, seed: int, *, only: Sequence[str] = ()) -
     Raises
     ------
     SettingsError
-        No volume of that name, with a mask, lies in the folder.
+        No volume with a mask lies in the folder, or none of a name in `only`.
     """
-    paths = [path for path in spines_in(folder) if not only or path.name in only]
-    if not paths:
-        msg = f"no CT volume with a mask lies in {folder.name}{' named ' + ', '.join(only) if only else ''}"
+    # What is wrong is told before hours of phantoms are measured.
+    return _projected(_spine_paths(folder, only), count, seed)
+
+
+def _spine_paths(folder: Path, only: Sequence[str]) -> list[SpinePaths]:
+    found = spines_in(folder)
+    names = [path.name for path in found]
+    if not found:
+        msg = f"no CT volume with a mask lies in {folder.name}"
         raise SettingsError(msg)
+    if missing := [name for name in only if name not in names]:
+        msg = (
+            f"no CT volume with a mask lies in {folder.name} named {missing[0]}; there are {', '.join(names)}"
+        )
+        raise SettingsError(msg)
+    return [path for path in found if not only or path.name in only]
+
+
+def _projected(paths: Sequence[SpinePaths], count: int, seed: int) -> Iterator[BenchFilm]:
     spines = [load_paths(path) for path in paths]
     for number, (radiograph, truth) in enumerate(projected_films(spines, count, seed=BENCH_SEED + seed)):
         name = f"ct-{number + 1:04d}"
@@ -84,11 +100,20 @@ def ct_films(folder: Path, count: int, seed: int, *, only: Sequence[str] = ()) -
 def bench_films(
     count: int, seed: int, *, ct: Path | None = None, only: Sequence[str] = ()
 ) -> Iterator[BenchFilm]:
-    """Make the films of a bench: phantoms, and with a folder of CT one projection in three films."""
-    projected = count // 3 if ct else 0
-    yield from phantom_films(count - projected, seed)
-    if ct:
-        yield from ct_films(ct, projected, seed, only=only)
+    """Make the films of a bench: phantoms, and with a folder of CT one projection in three films.
+
+    Raises
+    ------
+    SettingsError
+        As `ct_films` does, before any film is made; or `only` names volumes without a folder of CT.
+    """
+    if ct is None:
+        if only:
+            msg = f"--only names CT volumes ({', '.join(only)}); give their folder with --ct"
+            raise SettingsError(msg)
+        return phantom_films(count, seed)
+    projected = count // 3
+    return chain(phantom_films(count - projected, seed), ct_films(ct, projected, seed, only=only))
 
 
 def _whole(truth: FilmTruth, name: str) -> FilmTruth:

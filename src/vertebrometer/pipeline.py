@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from vertebrometer.anatomy import OVERRULABLE, Facing, Reason
+from vertebrometer.anatomy import LEVELS, OVERRULABLE, Facing, Reason
 from vertebrometer.compression import Definition, IntervalCalibration
 from vertebrometer.config import settings_as_dict
 from vertebrometer.errors import SettingsError, WeightsError
@@ -94,6 +94,12 @@ class MeasureSettings:
     2013;8:e71204): what is less sure than that says nothing."""
     threads: int = 0
     """CPU threads of the networks; 0 leaves that to the machine."""
+
+    def __post_init__(self) -> None:
+        for number, name in self.levels.items():
+            if number < 1 or name not in LEVELS:
+                msg = f"levels want names of bodies counted from 1 at the top, as 5: L1; got {number}: {name}"
+                raise SettingsError(msg)
 
 
 class Measurer:
