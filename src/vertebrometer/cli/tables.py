@@ -14,7 +14,7 @@ from rich.text import Text
 
 from vertebrometer.anatomy import Facing, explain
 from vertebrometer.batch import MEASUREMENTS, OVERLAY_ENDING, Done, Outcome
-from vertebrometer.compression import Compression
+from vertebrometer.compression import Compression, Definition
 from vertebrometer.report import BodyReport, FilmReport
 
 _LIMITS: Final = ((40.0, "bold red"), (20.0, "dark_orange"), (10.0, "yellow"), (float("-inf"), "default"))
@@ -119,5 +119,15 @@ def _row(body: BodyReport) -> list[Text]:
         *first,
         Text(f"{value.percent:.1f}", style=style),
         Text(interval),
-        Text(body.certainty.value + why),
+        Text(body.certainty.value + why + _beside_a_fracture(body, value)),
     ]
+
+
+def _beside_a_fracture(body: BodyReport, value: Compression) -> str:
+    """Return what the nearest intact bodies say, where a next body lost so much that they say otherwise."""
+    intact = body.compressions.get(Definition.NEAREST_INTACT)
+    if value.definition is not Definition.ADJACENT_MEAN or not isinstance(intact, Compression):
+        return ""
+    if value.interval_90 is None or value.interval_90[0] <= intact.percent <= value.interval_90[1]:
+        return ""
+    return f"; a body next to it is compressed: {intact.percent:.1f} against the nearest intact ones"
