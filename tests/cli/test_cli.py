@@ -352,3 +352,22 @@ def test_a_folder_that_cannot_be_written_is_said_so(film, tmp_path, capsys):
     (tmp_path / "out").write_text("a file where the folder should be")
     assert call("measure", film(), "--out", tmp_path / "out" / "deeper") == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_bench_scores_each_film_and_keeps_what_was_measured(tmp_path, capsys):
+    assert call("bench", "--films", 3, "--out", tmp_path / "bench") == 0
+    shown = capsys.readouterr().out
+    assert "## phantom" in shown
+    assert "| films | 3 |" in shown
+    kept = sorted(path.name for path in (tmp_path / "bench").iterdir())
+    films = [f"phantom-000{number}" for number in (1, 2, 3)]
+    assert kept == sorted(
+        [f"{film}{end}" for film in films for end in (".json", ".overlay.png")] + ["scores.json"]
+    )
+    scores = json.loads((tmp_path / "bench" / "scores.json").read_text())
+    assert set(scores) == {"all", "phantom"}
+
+
+def test_a_bench_without_its_ct_ends_before_it_begins(tmp_path, capsys):
+    assert call("bench", "--films", 3, "--ct", tmp_path, "--only", "sub-x") == 2
+    assert "no CT volume with a mask" in capsys.readouterr().err
