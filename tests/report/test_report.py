@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.spines import body, spine
-from vertebrometer.anatomy import Facing, NotMeasured, Reason
+from vertebrometer.anatomy import OVERRULABLE, Facing, NotMeasured, Reason
 from vertebrometer.compression import Definition
 from vertebrometer.errors import ReportFormatError
 from vertebrometer.report import (
@@ -160,7 +160,14 @@ def test_a_film_with_a_reason_against_it_is_not_usable_unless_overruled():
     refused = report_of([], reasons=[Reason.NO_BODIES_FOUND])
     assert not refused.quality.usable
     assert refused.quality.message == "no vertebral body was found"
-    assert report_of([], reasons=[Reason.NO_BODIES_FOUND], overruled=[Reason.NO_BODIES_FOUND]).quality.usable
+    few = [Reason.TOO_FEW_BODIES]
+    assert report_of([body(20, 30)], reasons=few, overruled=few).quality.usable
+
+
+def test_a_film_without_bodies_says_so_whatever_a_user_overrules():
+    report = report_of([], reasons=[Reason.NO_BODIES_FOUND], overruled=OVERRULABLE)
+    assert not report.quality.usable
+    assert report.quality.message == "no vertebral body was found"
 
 
 @pytest.mark.parametrize("reason", [Reason.NOT_A_LATERAL_SPINE, Reason.CERVICAL_SPINE, Reason.FACING_UNSURE])

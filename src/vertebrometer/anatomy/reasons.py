@@ -62,7 +62,9 @@ _WORDS: dict[Reason, str] = {
     Reason.CERVICAL_SPINE: "most bodies look like those of the neck, which nothing was checked on",
 }
 
-OVERRULABLE: tuple[Reason, ...] = tuple(reason for reason in Reason if reason is not Reason.NOT_SEEN)
+OVERRULABLE: tuple[Reason, ...] = tuple(
+    reason for reason in Reason if reason not in (Reason.NOT_SEEN, Reason.NO_BODIES_FOUND)
+)
 """All that a user can tell the program to ignore; where nothing was seen there is nothing to measure."""
 
 
