@@ -13,7 +13,7 @@ from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import Phantom, phantom_of
 from vertebrometer.pipeline import Measurer, MeasureSettings
 from vertebrometer.quality import film_reasons, runs_across
-from vertebrometer.radiographs import Radiograph
+from vertebrometer.radiographs import PixelSpacing, Radiograph, SpacingSource
 from vertebrometer.report import FilmReport, Side, report_as_json, report_from_json
 from vertebrometer.runtime import write_manifest
 from vertebrometer.runtime.shipped import WEIGHTS_FOLDER
@@ -542,6 +542,29 @@ def test_a_pinned_name_moves_all_names():
 def test_a_name_for_a_body_that_was_not_found_is_refused():
     with pytest.raises(SettingsError, match=f"but {len(plain_report().vertebrae)} bodies were found"):
         Measurer(MeasureSettings(levels={40: "L1"})).measure(lumbar().radiograph)
+
+
+def test_a_reader_who_gives_the_wrong_side_is_told_so_and_obeyed_only_with_force():
+    own = plain_report().facing
+    rightly, wrongly, insisting = (
+        Measurer(MeasureSettings(facing=facing, force=force)).measure(lumbar().radiograph)
+        for facing, force in ((own, False), (own.opposite, False), (own.opposite, True))
+    )
+    assert by_index(rightly) == by_index(plain_report())
+    assert "facing_contradicted" in wrongly.quality.reasons
+    assert by_index(wrongly) == {}
+    assert "facing_contradicted" in insisting.quality.overruled
+    assert {body.certainty.value for body in insisting.vertebrae} == {"doubtful"}
+    assert by_index(insisting)
+
+
+@pytest.mark.parametrize(("spacing_mm", "fits"), [(0.03, False), (0.22, True), (0.4, True), (3.0, False)])
+def test_a_spacing_that_no_spine_fits_is_remarked_and_compressions_are_told(spacing_mm, fits):
+    spacing = PixelSpacing(spacing_mm, spacing_mm, SpacingSource.USER)
+    report = measurer().measure(replace(lumbar().radiograph, spacing=spacing))
+    assert ("implausible_spacing" not in report.quality.reasons) is fits
+    assert report.quality.usable
+    assert len(by_index(report)) == len(by_index(plain_report()))
 
 
 @pytest.mark.parametrize("levels", [{0: "L1"}, {3: "Q7"}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -42,6 +43,10 @@ LEAST_IN_ORDER: Final = 4
 """... and so many are seen surely."""
 NECK_SHARE: Final = 0.5
 """Share of bodies that look like those of the neck from which a film counts as one of it."""
+LEAST_HEIGHT_MM: Final = 6.0
+LARGEST_HEIGHT_MM: Final = 50.0
+"""Median posterior height of bodies on a film, in mm, that a pixel spacing may give. Adults have 15 to 30 mm
+from C3 to L5, films magnify by 1.3 at the most; the rest is left to small children and to doubt."""
 REFUSING: Final = frozenset(
     {
         Reason.NO_BODIES_FOUND,
@@ -70,9 +75,19 @@ def film_reasons(radiograph: Radiograph, found: Segmentation) -> tuple[Reason, .
         reasons.append(Reason.CERVICAL_SPINE)
     if found.vertebrae and found.facing is Facing.UNKNOWN:
         reasons.append(Reason.FACING_UNSURE)
+    if found.faces_other_way >= TWO_SIDED:
+        reasons.append(Reason.FACING_CONTRADICTED)
     if radiograph.spacing is None:
         reasons.append(Reason.NO_SPACING)
+    elif found.vertebrae and not _of_human_size(found.vertebrae, radiograph.spacing.rc):
+        reasons.append(Reason.IMPLAUSIBLE_SPACING)
     return tuple(reasons)
+
+
+def _of_human_size(vertebrae: Sequence[Vertebra], pixel_mm: tuple[float, float]) -> bool:
+    row_mm, col_mm = pixel_mm
+    tall = [col_mm * heights(v.points, aspect=row_mm / col_mm).posterior_px for v in vertebrae]
+    return LEAST_HEIGHT_MM < float(np.median(tall)) < LARGEST_HEIGHT_MM
 
 
 def _looks_lateral(found: Segmentation, pixel_rc: tuple[float, float]) -> bool:

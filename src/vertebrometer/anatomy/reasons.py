@@ -32,6 +32,8 @@ class Reason(StrEnum):
     NOT_SEEN = "not_seen"
     LIES_ON_ITS_SIDE = "lies_on_its_side"
     CERVICAL_SPINE = "cervical_spine"
+    FACING_CONTRADICTED = "facing_contradicted"
+    IMPLAUSIBLE_SPACING = "implausible_spacing"
 
 
 _WORDS: dict[Reason, str] = {
@@ -49,12 +51,14 @@ _WORDS: dict[Reason, str] = {
     Reason.METALWORK: "metalwork lies over it",
     Reason.CEMENT: "it holds cement",
     Reason.FACING_UNSURE: "it is not sure on which side the front of the spine lies",
+    Reason.FACING_CONTRADICTED: "its bodies look as if they face the other way than a reader said",
     Reason.NO_BODIES_FOUND: "no vertebral body was found",
     Reason.TOO_FEW_BODIES: "fewer than three bodies were found",
     Reason.NOT_A_LATERAL_SPINE: (
         "this does not look like a lateral film of the spine, or shows none of it clearly"
     ),
     Reason.NO_SPACING: "the film states no pixel spacing",
+    Reason.IMPLAUSIBLE_SPACING: "no spine is as large or as small as the pixel spacing makes this one",
     Reason.EXCLUDED_BY_READER: "a reader took it out",
     Reason.INTERVAL_TOO_WIDE: "its compression is less sure than two readers are of one another",
     Reason.NOT_SEEN: "it is not seen; its outline only shows where its neighbours expect it",

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from vertebrometer.anatomy import Facing, explain
+from vertebrometer.anatomy import Facing, Reason, explain
 from vertebrometer.batch import MEASUREMENTS, OVERLAY_ENDING, Done, Outcome
 from vertebrometer.compression import Compression, Definition
 from vertebrometer.report import BodyReport, FilmReport
@@ -65,7 +65,8 @@ def _heading(outcome: Outcome) -> str:
     if report.film.spacing_mm is not None:
         row, col = report.film.spacing_mm
         size = f"{col:g} mm" if row == col else f"{row:g} x {col:g} mm"
-        facts.append(f"{size} per pixel ({report.film.spacing_source})")
+        doubt = "" if Reason.IMPLAUSIBLE_SPACING not in report.quality.reasons else ", which no spine fits"
+        facts.append(f"{size} per pixel ({report.film.spacing_source}{doubt})")
     elif report.film.rows is not None:
         facts.append("no pixel spacing, heights in pixels")
     if "aspect" in report.film.facts:

@@ -37,7 +37,7 @@ Two readers' limits of agreement on the same body are about 12 points
 """
 
 # What is worth saying but no reason to refuse a film: every ratio works without a spacing.
-_REMARKS: Final = frozenset({Reason.NO_SPACING})
+_REMARKS: Final = frozenset({Reason.NO_SPACING, Reason.IMPLAUSIBLE_SPACING})
 
 _TOO_WIDE: Final = NotMeasured(Reason.INTERVAL_TOO_WIDE)
 

@@ -91,6 +91,8 @@ class Segmentation:
     """Whether its bodies look as if the film stood on its head. Then pinned names are left out."""
     order_log_chance: float | None = None
     """How likely the middling body is at its place among its neighbours, as a logarithm; see `order`."""
+    faces_other_way: float = 0.0
+    """0 to 1: how surely its bodies face the other way than a reader said; 0 where none did."""
     pins_refused: str | None = None
     """Why the names that a reader gave can't hold for these bodies, in words; None where they do."""
 
@@ -166,7 +168,7 @@ def segment(
     square = resampled(image, (pixel_rc[0] / pixel_rc[1], 1.0)) if pixel_rc[0] != pixel_rc[1] else None
     film = image if square is None else square.image
     scale = (1.0, 1.0) if square is None else square.scale_rc
-    finding, looks, mirrored, side, confidence = _facing_left(film, coarse, points, pixel_mm, facing)
+    finding, looks, mirrored, side, confidence, against = _facing_left(film, coarse, points, pixel_mm, facing)
     readings = _readings(looks, finding)
     if corners is not None:
         readings = look_closely(looks.image, readings, corners)
@@ -184,13 +186,14 @@ def segment(
         neck_share=_neck_share(readings),
         on_its_head=head_down,
         order_log_chance=order_log_chance(readings, weights, steps, head_down=head_down),
+        faces_other_way=against,
         pins_refused=pins_refused,
     )
 
 
 def _facing_left(
     film: GrayImage, coarse: Predictor, points: Predictor, pixel_mm: float | None, given: Facing
-) -> tuple[CoarseFinding, FineLooks, bool, Facing, float]:
+) -> tuple[CoarseFinding, FineLooks, bool, Facing, float, float]:
     """Find bodies on the film, or on its mirror image where it faces right.
 
     So a film and its mirror image are measured on the very same pixels. A first
@@ -214,6 +217,7 @@ def _facing_left(
         right,
         side if known and found.bodies else Facing.UNKNOWN,
         1.0 if given is not Facing.UNKNOWN else confidence,
+        max(found.front_right, 0.0) if given is not Facing.UNKNOWN else 0.0,
     )
 
 

@@ -199,6 +199,8 @@ _REASON_MEANINGS: Final[dict[Reason, str]] = {
     Reason.NOT_SEEN: "Not seen, expected from neighbours",
     Reason.LIES_ON_ITS_SIDE: "The film lies on its side",
     Reason.CERVICAL_SPINE: "Shows the cervical spine",
+    Reason.FACING_CONTRADICTED: "Faces the other way than a reader said",
+    Reason.IMPLAUSIBLE_SPACING: "Pixel spacing gives no human size",
 }
 # Numbered in the order in which the reasons came to be, so that none changes its code.
 REASON_TERMS: Final[dict[str, Term]] = {
