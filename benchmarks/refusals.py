@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from vertebrometer.bench import BENCH_SEED
@@ -20,8 +21,10 @@ from vertebrometer.export import overlay_png, write_bytes
 from vertebrometer.phantom import other_picture
 from vertebrometer.pipeline import Measurer
 from vertebrometer.projection import load_paths, projected_films, seen_from_the_front, spines_in
-from vertebrometer.radiographs import Radiograph, find_films, read_radiograph
+from vertebrometer.radiographs import STATED_POLARITY, Radiograph, find_films, read_radiograph
 
+SAID = {"polarity": STATED_POLARITY}
+"""As a DICOM file has it, so that what is refused is looked at as a negative, too."""
 COUNTS = {"frontal spine": 14, "chest": 8, "hand": 7, "noise": 7, "text": 7, "photograph": 7}
 
 
@@ -30,7 +33,7 @@ def drawn(seed: int) -> Iterator[tuple[str, Radiograph]]:
     for kind, count in COUNTS.items():
         for number in range(count):
             image = other_picture(BENCH_SEED + 1000 * seed + number, kind=kind)
-            yield f"{kind} {number + 1}", Radiograph(image=image)
+            yield f"{kind} {number + 1}", Radiograph(image=image, facts=SAID)
 
 
 def frontal(folder: Path, count: int, seed: int) -> Iterator[tuple[str, Radiograph]]:
@@ -39,7 +42,7 @@ def frontal(folder: Path, count: int, seed: int) -> Iterator[tuple[str, Radiogra
         spine = seen_from_the_front(load_paths(paths))
         films = projected_films([spine], count, BENCH_SEED + seed, crush_rate=0)
         for number, (radiograph, _) in enumerate(films):
-            yield f"{paths.name} from the front {number + 1}", radiograph
+            yield f"{paths.name} from the front {number + 1}", replace(radiograph, facts=SAID)
 
 
 def readable(folder: Path) -> Iterator[tuple[str, Radiograph]]:

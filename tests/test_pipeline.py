@@ -13,7 +13,13 @@ from vertebrometer.errors import SettingsError
 from vertebrometer.phantom import Phantom, phantom_of
 from vertebrometer.pipeline import Measurer, MeasureSettings
 from vertebrometer.quality import film_reasons, runs_across
-from vertebrometer.radiographs import PixelSpacing, Radiograph, SpacingSource
+from vertebrometer.radiographs import (
+    ASSUMED_POLARITY,
+    STATED_POLARITY,
+    PixelSpacing,
+    Radiograph,
+    SpacingSource,
+)
 from vertebrometer.report import FilmReport, Side, report_as_json, report_from_json
 from vertebrometer.runtime import write_manifest
 from vertebrometer.runtime.shipped import WEIGHTS_FOLDER
@@ -542,6 +548,22 @@ def test_a_pinned_name_moves_all_names():
 def test_a_name_for_a_body_that_was_not_found_is_refused():
     with pytest.raises(SettingsError, match=f"but {len(plain_report().vertebrae)} bodies were found"):
         Measurer(MeasureSettings(levels={40: "L1"})).measure(lumbar().radiograph)
+
+
+@pytest.mark.parametrize("said", [ASSUMED_POLARITY, STATED_POLARITY])
+def test_a_negative_is_measured_as_one_also_against_what_its_file_states(said):
+    film = lumbar().radiograph
+    negative = replace(film, image=1 - film.image, facts={"polarity": said})
+    report = measurer().measure(negative)
+    assert by_index(report) == pytest.approx(by_index(plain_report()), abs=0.05)
+    assert "found from the vertebral bodies" in report.film.facts["polarity"]
+    assert ("against what the file states" in report.film.facts["polarity"]) is (said == STATED_POLARITY)
+
+
+def test_what_a_reader_says_of_the_polarity_stands():
+    film = lumbar().radiograph
+    negative = replace(film, image=1 - film.image, facts={"polarity": "bone-bright, given by the user"})
+    assert not measurer().measure(negative).quality.usable
 
 
 def test_a_reader_who_gives_the_wrong_side_is_told_so_and_obeyed_only_with_force():

@@ -27,7 +27,7 @@ from vertebrometer.quality import (
     in_order,
     runs_across,
 )
-from vertebrometer.radiographs import ASSUMED_POLARITY, Radiograph
+from vertebrometer.radiographs import ASSUMED_POLARITY, STATED_POLARITY, Radiograph
 from vertebrometer.report import FilmFacts, FilmReport, ModelUsed, measured_report
 from vertebrometer.runtime import MeasuringNetworks, OnnxPredictor, open_networks
 from vertebrometer.segmentation import Segmentation, likely_aspect, proportion, segment
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 _TRUSTED: Final = 2.5
 """Sum of confidences from which the bodies themselves say that bone is bright, or that a film is upright."""
+
+_BRIGHT_AIR: Final = "bone-dark, found from the vertebral bodies"
 
 _QUARTERS: Final = (1, -1)
 _HEAD_LIES: Final = {1: "its head lies on the right", -1: "its head lies on the left"}
@@ -173,17 +175,29 @@ class Measurer:
         )
 
     def _rightly_polar(self, radiograph: Radiograph) -> tuple[Radiograph, Segmentation]:
-        """Segment the film; where its polarity was only assumed and little was found, also its negative."""
+        """Segment the film; where little was found, also its negative, unless a user said how it is stored.
+
+        Files say at times that bright is dark. Against its file a film is a negative only where it is refused
+        as it is, and measured as a negative.
+        """
         found = self.segment(radiograph)
-        if radiograph.facts.get("polarity") != ASSUMED_POLARITY or _trust(found) >= _TRUSTED:
+        said = radiograph.facts.get("polarity")
+        if said not in (ASSUMED_POLARITY, STATED_POLARITY) or _trust(found) >= _TRUSTED:
             return radiograph, found
+        stated = said == STATED_POLARITY
+        if stated and not REFUSING.intersection(film_reasons(radiograph, found)):
+            return radiograph, found
+        told = f"{_BRIGHT_AIR}, against what the file states" if stated else _BRIGHT_AIR
         negative = replace(
             radiograph,
             image=np.asarray(1 - radiograph.image, dtype=np.float32),
-            facts={**radiograph.facts, "polarity": "bone-dark, found from the vertebral bodies"},
+            facts={**radiograph.facts, "polarity": told},
         )
         other = self.segment(negative)
-        return (negative, other) if _trust(other) > 1.5 * _trust(found) + 0.5 else (radiograph, found)
+        better = _trust(other) > 1.5 * _trust(found) + 0.5
+        if stated and REFUSING.intersection(film_reasons(negative, other)):
+            better = False
+        return (negative, other) if better else (radiograph, found)
 
     def _rightly_turned(
         self, radiograph: Radiograph, found: Segmentation

@@ -17,6 +17,7 @@ from vertebrometer.batch import MEASUREMENTS, OVERLAY_ENDING, Done, Outcome
 from vertebrometer.compression import Compression, Definition
 from vertebrometer.report import BodyReport, FilmReport
 
+_AGAINST_THE_FILE: Final = "against what the file states"
 _LIMITS: Final = ((40.0, "bold red"), (20.0, "dark_orange"), (10.0, "yellow"), (float("-inf"), "default"))
 
 
@@ -73,6 +74,8 @@ def _heading(outcome: Outcome) -> str:
         facts.append(f"height over width of a pixel {report.film.facts['aspect']}")
     if "upright" in report.film.facts:
         facts.append(f"upright: {report.film.facts['upright']}")
+    if _AGAINST_THE_FILE in report.film.facts.get("polarity", ""):
+        facts.append(report.film.facts["polarity"])
     if report.facing is not Facing.UNKNOWN:
         facts.append(f"facing {report.facing.value}")
     # The name of the result is worth saying where it is not simply the film's.

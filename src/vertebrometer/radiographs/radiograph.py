@@ -12,6 +12,8 @@ from vertebrometer.types import GrayImage
 
 ASSUMED_POLARITY: Final = "bone-bright, as nearly all are"
 """What `facts["polarity"]` says where nothing told which way the film is stored."""
+STATED_POLARITY: Final = "as the file states"
+"""What it says where the file did."""
 
 
 class SpacingSource(StrEnum):

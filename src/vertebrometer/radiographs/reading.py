@@ -8,7 +8,7 @@ from typing import Literal
 from vertebrometer.radiographs.dicom import read_dicom
 from vertebrometer.radiographs.grey import StoredFilm, develop
 from vertebrometer.radiographs.polarity import looks_negative
-from vertebrometer.radiographs.radiograph import ASSUMED_POLARITY, Radiograph
+from vertebrometer.radiographs.radiograph import ASSUMED_POLARITY, STATED_POLARITY, Radiograph
 from vertebrometer.radiographs.raster import read_raster
 from vertebrometer.radiographs.sniff import FileKind, kind_of
 from vertebrometer.radiographs.spacing import ReadSpacing, user_spacing
@@ -77,7 +77,7 @@ def _developed(
     if polarity != "auto":
         return image, facts | {"polarity": f"{polarity}, given by the user"}
     if polarity_is_stated:
-        return image, facts | {"polarity": "as the file states"}
+        return image, facts | {"polarity": STATED_POLARITY}
     if not looks_negative(image):
         return image, facts | {"polarity": ASSUMED_POLARITY}
     image, facts = develop(film, invert=True)
