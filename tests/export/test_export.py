@@ -157,6 +157,19 @@ def turned(vertebra, quarters, shape):
     )
 
 
+def test_a_label_of_a_body_beside_a_fracture_has_a_line_more():
+    heights = (30, 30, 31, 14, 30, 30, 30)
+    plain, fracture = (
+        draw_overlay(np.zeros((400, 300), np.float32), report_of(spine(*anteriors, sd=0.4)))
+        for anteriors in ((30,) * 7, heights)
+    )
+    row = slice(20 + 2 * 40, 20 + 3 * 40)
+    scale = plain.shape[1] / 300
+    rows = slice(round(row.start * scale), round(row.stop * scale))
+    beside = slice(round(150 * scale), None)
+    assert (fracture[rows, beside] > 90).sum() > 1.4 * (plain[rows, beside] > 90).sum()
+
+
 def test_a_refused_film_is_drawn_with_its_reason():
     report = report_of([], reasons=[Reason.NOT_A_LATERAL_SPINE])
     assert draw_overlay(IMAGE, report).shape[0] > draw_overlay(IMAGE, report_of([])).shape[0]

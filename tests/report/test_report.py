@@ -186,6 +186,13 @@ def test_a_refused_film_gives_no_value_until_a_user_overrules_it(reason):
     assert forced.vertebrae[1].certainty is Certainty.DOUBTFUL
 
 
+def test_only_a_body_beside_a_fracture_is_told_against_intact_bodies_as_well():
+    report = report_of([body(20 + 40 * n, h, 30, sd=0.4) for n, h in enumerate((30, 30, 31, 14, 30, 30, 30))])
+    assert report.vertebrae[2].percent == pytest.approx(100 * (1 - 31 / 22), abs=0.01)
+    assert report.vertebrae[2].against_intact == pytest.approx(100 * (1 - 31 / 30), abs=0.01)
+    assert [b.index for b in report.vertebrae if b.against_intact is not None] == [3, 5]
+
+
 def test_a_missing_spacing_is_a_remark_and_no_refusal():
     assert report_of(spine(30, 24, 30), reasons=[Reason.NO_SPACING]).quality.usable
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from vertebrometer.anatomy import Facing, Reason, explain
 from vertebrometer.batch import MEASUREMENTS, OVERLAY_ENDING, Done, Outcome
-from vertebrometer.compression import Compression, Definition
+from vertebrometer.compression import Compression
 from vertebrometer.report import BodyReport, FilmReport
 
 _AGAINST_THE_FILE: Final = "against what the file states"
@@ -119,19 +119,15 @@ def _row(body: BodyReport) -> list[Text]:
         "" if value.interval_90 is None else f"{value.interval_90[0]:.1f} to {value.interval_90[1]:.1f}"
     )
     why = f" ({', '.join(reason.value.replace('_', ' ') for reason in body.reasons)})" if body.reasons else ""
+    intact = body.against_intact
+    beside = (
+        ""
+        if intact is None
+        else f"; a body next to it is compressed: {intact:.1f} against the nearest intact ones"
+    )
     return [
         *first,
         Text(f"{value.percent:.1f}", style=style),
         Text(interval),
-        Text(body.certainty.value + why + _beside_a_fracture(body, value)),
+        Text(body.certainty.value + why + beside),
     ]
-
-
-def _beside_a_fracture(body: BodyReport, value: Compression) -> str:
-    """Return what the nearest intact bodies say, where a next body lost so much that they say otherwise."""
-    intact = body.compressions.get(Definition.NEAREST_INTACT)
-    if value.definition is not Definition.ADJACENT_MEAN or not isinstance(intact, Compression):
-        return ""
-    if value.interval_90 is None or value.interval_90[0] <= intact.percent <= value.interval_90[1]:
-        return ""
-    return f"; a body next to it is compressed: {intact.percent:.1f} against the nearest intact ones"

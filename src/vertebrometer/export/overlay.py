@@ -180,7 +180,8 @@ def _label(body: BodyReport) -> str:
     value = f"{body.name}  {round(body.compression.percent) + 0} %"
     if body.interval_90 is not None:
         value += f"  ({round(body.interval_90[0]) + 0} to {round(body.interval_90[1]) + 0})"
-    return value + (" ?" if body.certainty is Certainty.DOUBTFUL else "")
+    value += " ?" if body.certainty is Certainty.DOUBTFUL else ""
+    return value + ("" if body.against_intact is None else f"\nintact: {round(body.against_intact) + 0} %")
 
 
 def _write_labels(canvas: Image.Image, report: FilmReport, view: _View, font: int) -> None:
@@ -265,6 +266,8 @@ def _panel_lines(
         says[0] += " In brackets: 90 % interval."
     if any(b.certainty is Certainty.DOUBTFUL and b.percent is not None for b in report.vertebrae):
         says[0] += " ?: doubtful."
+    if any(body.against_intact is not None for body in report.vertebrae):
+        says[0] += " intact: against the nearest intact bodies, where a next body is compressed."
     if report.quality.usable and report.head_side in _QUARTERS:
         says.append("The film lies on its side and is shown head up.")
     if not report.quality.usable:

@@ -152,6 +152,20 @@ class BodyReport:
         return self.compression.interval_90 if isinstance(self.compression, Compression) else None
 
     @property
+    def against_intact(self) -> float | None:
+        """The compression against the nearest intact bodies, in percent, where the headline contradicts it.
+
+        By equation 1 a body beside a fracture reads far too tall; None elsewhere, and where the headline
+        has no interval to tell by.
+        """
+        intact = self.compressions.get(Definition.NEAREST_INTACT)
+        if self.definition is not Definition.ADJACENT_MEAN or not isinstance(intact, Compression):
+            return None
+        if self.interval_90 is None or self.interval_90[0] <= intact.percent <= self.interval_90[1]:
+            return None
+        return intact.percent
+
+    @property
     def name(self) -> str:
         """The level where it is known, else the number."""
         return self.level or f"#{self.index}"
