@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from vertebrometer.radiographs import (
     PixelSpacing,
     Radiograph,
     SpacingSource,
+    read_radiograph,
 )
 from vertebrometer.report import FilmReport, Side, report_as_json, report_from_json
 from vertebrometer.runtime import write_manifest
@@ -564,6 +566,13 @@ def test_what_a_reader_says_of_the_polarity_stands():
     film = lumbar().radiograph
     negative = replace(film, image=1 - film.image, facts={"polarity": "bone-bright, given by the user"})
     assert not measurer().measure(negative).quality.usable
+
+
+def test_a_body_filled_with_cement_is_flagged_and_no_body_is_compared_with_it():
+    example = Path(__file__).parents[1] / "examples" / "films" / "phantom-0003.dcm"
+    bodies = measurer().measure(read_radiograph(example)).vertebrae
+    assert [body.index for body in bodies if Reason.CEMENT in body.reasons] == [8]
+    assert bodies[6].compression == NotMeasured(Reason.NEIGHBOUR_UNUSABLE)
 
 
 def test_a_reader_who_gives_the_wrong_side_is_told_so_and_obeyed_only_with_force():

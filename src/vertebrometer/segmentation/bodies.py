@@ -582,14 +582,16 @@ def _spread(reading: Glance | FineReading) -> float:
 def _doubts(reading: FineReading, field: OpenField) -> tuple[Reason, ...]:
     # What lies beyond the border is looked for on it: a corner that is found there is seldom the body's own.
     inside_px = field.inside_px(reading.points.corners_rc)
+    metal = reading.metal > _FLAG_FROM
     checks = (
         (Reason.NOT_SEEN, not reading.seen),
         (Reason.MERGED_BODIES, reading.merged),
         (Reason.BROKEN_BODY, reading.broken),
         (Reason.CORNERS_NOT_FOUND, not reading.corners_found),
         (Reason.CUT_BY_BORDER, inside_px < _AT_BORDER * _height(reading) or reading.cut > _CUT_FROM),
-        (Reason.METALWORK, reading.metal > _FLAG_FROM),
-        (Reason.CEMENT, reading.cement > _FLAG_FROM),
+        (Reason.METALWORK, metal),
+        # What tells cement was never shown metal, and takes it for cement.
+        (Reason.CEMENT, reading.cement > _FLAG_FROM and not metal),
         (Reason.IMPLAUSIBLE_SHAPE, not plausible(reading.points)),
         (Reason.LOW_CONFIDENCE, _hardly_seen(reading)),
     )
